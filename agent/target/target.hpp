@@ -1,0 +1,129 @@
+// A place to send documents to. One object per target and process: its budget of requests in flight is shared by every
+// delivery that sends there.
+//
+// Threads: append_* are pure and may be called from anywhere; send() returns at once and calls `done` exactly once, on the
+// target's own thread (which must not be blocked); the other calls block the caller and may be made from any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace conveyor {
+
+// What becomes of one document (or of a whole request) after an answer; decide/outcome.cpp has the one table.
+enum class Outcome {
+  done,         // accepted
+  superseded,   // the target has a newer version: success
+  retry,        // may succeed later: send again after a back-off
+  shrink,       // the request was too large: send in smaller ones
+  slow_down,    // the target is overloaded: fewer requests, later
+  hold,         // nothing of this delivery can succeed until a person acts
+  dead_letter,  // this document can never succeed
+};
+
+struct ItemResult {
+  Outcome outcome;
+  std::string type;    // the target's error type, or empty
+  std::string reason;  // its words, or empty
+};
+
+// How a request ended. `answered` is false when it may still be applied later (time-out, connection lost after sending):
+// it then counts as open (docs/internals.md, section 5). `items` is parallel to Body::items, or empty when `whole` speaks for all.
+struct SendResult {
+  bool answered = false;
+  Outcome whole = Outcome::done;
+  std::string type;
+  std::string reason;
+  std::vector<ItemResult> items;
+  double seconds = 0;
+};
+
+// Documents on their way: the bytes for the wire, and where each document lies in them.
+struct Body {
+  struct Item {
+    std::uint64_t version;
+    std::size_t wire_at, wire_size;  // this item's bytes in `wire`
+    std::size_t key_at, key_size;    // its id in `keys`
+    bool remove;
+  };
+  std::string wire;
+  std::string keys;
+  std::vector<Item> items;
+
+  std::string_view key(std::size_t i) const { return std::string_view(keys).substr(items[i].key_at, items[i].key_size); }
+  bool empty() const { return items.empty(); }
+};
+
+// A column of the feed's view, as agent_sync() reports it.
+struct Column {
+  std::string name;
+  std::string type;      // base type's name in pg_type: int8, timestamptz, jsonb, text, …; "enum", "composite" for those kinds
+  bool array = false;
+};
+
+// Where a delivery's documents go. For Elasticsearch: the alias and the concrete index behind it.
+struct Destination {
+  std::string delivery;
+  std::string name;                // what the user named: the alias, or the directory's sub-folder
+  std::string index;               // the concrete index; empty until prepare()
+  std::string options;             // the delivery's options, JSON text
+  std::vector<Column> columns;
+  std::string origin;              // identifies the database and delivery: kept in the index's _meta to know it again
+};
+
+// The state that must survive the agent (store_index()): JSON text {"name", "filling", "restore"}.
+using IndexState = std::string;
+
+// An expected failure of a blocking call.
+struct Failure {
+  Outcome outcome;  // retry, slow_down or hold
+  std::string reason;
+};
+
+template <typename T>
+struct Result {
+  std::optional<T> value;
+  Failure failure{};
+  explicit operator bool() const { return value.has_value(); }
+};
+
+struct IdPage {
+  std::vector<std::string> ids;
+  std::string position;  // give it back to continue; empty: this was the last page
+};
+
+class Target {
+ public:
+  using Done = std::function<void(SendResult)>;
+
+  virtual ~Target() = default;
+
+  virtual void append_document(Body& body, std::string_view key, std::uint64_t version, std::string_view document) const = 0;
+  virtual void append_delete(Body& body, std::string_view key, std::uint64_t version) const = 0;
+
+  virtual void send(const Destination& destination, std::shared_ptr<const Body> body, Done done) = 0;
+
+  // Makes sure that the destination exists and is ours; creates it when it is not there. Returns the state to store.
+  virtual Result<IndexState> prepare(Destination& destination, const IndexState& stored, bool will_fill) = 0;
+  // After a fill: restores what prepare() set aside for speed. Idempotent; also called after a crash in between.
+  virtual Result<IndexState> finish_fill(const Destination& destination, const IndexState& stored) = 0;
+  // Ids present in the destination, page by page; nullopt-like empty page when the target cannot list them.
+  virtual bool can_list_ids() const = 0;
+  virtual Result<IdPage> list_ids(const Destination& destination, const std::string& position) = 0;
+  virtual Result<bool> remove_destination(const Destination& destination, const IndexState& stored) = 0;
+
+  // Options changed (alter_target): takes effect for the next request.
+  virtual void reconfigure(const std::string& options) = 0;
+  // Why it is slow or down now, for people; empty when all is well.
+  virtual std::string condition() const = 0;
+};
+
+// kind: "elasticsearch" or "ndjson"; options: JSON text as stored; secret: names CONVEYOR_<SECRET>_PASSWORD and _API_KEY.
+Result<std::unique_ptr<Target>> make_target(const std::string& kind, const std::string& options, const std::string& secret);
+
+}  // namespace conveyor
