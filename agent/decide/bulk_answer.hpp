@@ -1,0 +1,29 @@
+// Reads the answer of a bulk request that was asked with
+// filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace conveyor {
+
+struct AnswerItem {
+  int status = 0;
+  std::string type;
+  std::string reason;
+};
+
+struct BulkAnswer {
+  bool all_done = false;          // no item failed: `items` is left empty
+  std::vector<AnswerItem> items;  // in the order of the request
+};
+
+// Nothing when it is not the whole answer to `expected` items: then nobody knows what was applied.
+std::optional<BulkAnswer> parse_bulk_answer(std::string_view text, std::size_t expected);
+
+// The error of a request that was refused as a whole; what is not JSON gets a short piece of its text as the reason.
+AnswerItem parse_error(int status, std::string_view text);
+
+}  // namespace conveyor
