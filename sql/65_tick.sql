@@ -1,0 +1,16 @@
+-- Housekeeping that somebody has to call now and then: every agent does, once a second; psql, a scheduler or a script may as well.
+
+-- tick() -> void
+--   Empties segments of the change log that every delivery has left behind and grows the ring where it wrapped onto one
+--   that could not be emptied. Cheap when there is nothing to do, safe to call from anywhere at any time.
+--   Tables touched: conveyor.log_segment and the segments.
+CREATE FUNCTION conveyor.tick() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM conveyor.log_rotate();
+END
+$$;
+
+COMMENT ON FUNCTION conveyor.tick() IS
+    'housekeeping: empties and grows the change log; safe to call from anywhere at any time';
