@@ -2,22 +2,79 @@
 PG_CONFIG ?= pg_config
 PREFIX ?= /usr/local
 
+# These goals need nothing but make: they install the rest.
+house = help deps demo demo-stop check bench lint format tidy
+ifneq (,$(filter $(house),$(MAKECMDGOALS)))
+
+.PHONY: $(house)
+help:
+	@echo 'make              build the extension and the agent'
+	@echo 'make install      put the extension into PostgreSQL (PG_CONFIG=…) and the agent into PREFIX/bin (PREFIX=/usr/local)'
+	@echo 'make installcheck run the SQL tests against the running server that libpq finds (PGHOST, PGPORT, …)'
+	@echo 'make clean        remove what was built; AGENT=no leaves the agent out of all of these'
+	@echo
+	@echo 'make demo         a shop, a search server and a delivery between them, under build/demo'
+	@echo 'make demo-stop    end it'
+	@echo 'make check        every test there is'
+	@echo 'make bench        the figures of docs/results.md'
+	@echo
+	@echo 'make deps         install the Debian packages that all of this needs'
+	@echo 'make lint         check formatting and scripts; make format puts the C++ in order; make tidy runs clang-tidy'
+
+deps: ; @tools/deps.sh
+demo: deps ; @demo/run
+demo-stop: ; @demo/stop
+check: deps ; @tests/run
+bench: deps ; @bench/run
+lint: ; @tools/lint.sh
+format: ; @tools/lint.sh --fix
+tidy: ; @tools/lint.sh --tidy
+
+else
+
 EXTENSION = extension/pg_conveyor
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" extension/pg_conveyor.control)
 MODULE_big = pg_conveyor
 OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/*.cpp extension/*/*.cpp)))
 DATA = $(wildcard extension/pg_conveyor--*--*.sql)
 DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
-EXTRA_CLEAN = extension/pg_conveyor--$(EXTVERSION).sql
+EXTRA_CLEAN = $(OBJS:.o=.d)
 
 PG_CPPFLAGS = -I$(CURDIR)/extension
-PG_CXXFLAGS = -std=c++20 -O2 -Wall -Wextra -Werror -Wno-register -Wno-unused-parameter -fvisibility=hidden -fno-strict-aliasing -fwrapv
+# -MMD: PostgreSQL tracks headers only where it was configured to.
+PG_CXXFLAGS = -std=c++20 -MMD -MP -O2 -Wall -Wextra -Werror -Wno-register -Wno-unused-parameter -fvisibility=hidden -fno-strict-aliasing -fwrapv
 SHLIB_LINK = -lstdc++
 # The bitcode rules do not see PG_CXXFLAGS.
 override with_llvm := no
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq (,$(wildcard $(PGXS)))
+all install installcheck clean:
+	@echo "make: '$(PG_CONFIG)' leads to no PostgreSQL that extensions can be built for: run 'make deps', or give PG_CONFIG=…" >&2
+	@exit 1
+else
 include $(PGXS)
+-include $(OBJS:.o=.d)
+endif
 
 extension/pg_conveyor--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) extension/pg_conveyor.control
 	cat $(sort $(wildcard sql/*.sql)) > $@
+
+# The agent; cmake alone builds it as well. AGENT=no leaves it out.
+AGENT ?= no
+ifeq ($(AGENT),yes)
+all: agent
+install: install-agent
+clean: clean-agent
+endif
+
+.PHONY: agent install-agent clean-agent
+agent:
+	cmake -S . -B build/agent -G Ninja -DCONVEYOR_TESTS=OFF
+	cmake --build build/agent
+install-agent: agent
+	cmake --install build/agent --prefix '$(PREFIX)'
+clean-agent:
+	rm -rf build/agent
+
+endif
