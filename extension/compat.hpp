@@ -1,0 +1,78 @@
+// The server's headers, and every difference between PostgreSQL 15 and 18 that the extension meets. No other file tests
+// PG_VERSION_NUM.
+#pragma once
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+}
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "pg_conveyor supports PostgreSQL 15 to 18"
+#endif
+
+// Defines the C function behind `conveyor.NAME`: CONVEYOR_FUNCTION(log_size) { … PG_RETURN_INT64(…); }
+// In SQL: AS 'MODULE_PATHNAME', 'conveyor_NAME'. The prefix keeps our symbols apart from the server's.
+#define CONVEYOR_FUNCTION(name)                \
+  extern "C" {                                 \
+  PG_FUNCTION_INFO_V1(conveyor_##name);        \
+  }                                            \
+  extern "C" Datum conveyor_##name(PG_FUNCTION_ARGS)
+
+namespace conveyor::compat {
+
+// The number of a relation's file: it changes when the relation is emptied or rewritten.
+inline Oid relation_file(Relation relation) {
+#if PG_VERSION_NUM >= 160000
+  return relation->rd_locator.relNumber;
+#else
+  return relation->rd_node.relNode;
+#endif
+}
+
+// Gives the relation a new, empty file; the old one goes at commit. Needs ACCESS EXCLUSIVE.
+inline void set_new_file(Relation relation) {
+#if PG_VERSION_NUM >= 160000
+  RelationSetNewRelfilenumber(relation, relation->rd_rel->relpersistence);
+#else
+  RelationSetNewRelfilenode(relation, relation->rd_rel->relpersistence);
+#endif
+}
+
+inline void rebuild_indexes(Oid relation) {
+  ReindexParams params = {};
+#if PG_VERSION_NUM >= 170000
+  reindex_relation(nullptr, relation, 0, &params);
+#else
+  reindex_relation(relation, 0, &params);
+#endif
+}
+
+}  // namespace conveyor::compat
