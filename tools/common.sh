@@ -3,6 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
+# What is made for a server must be readable by its user, whatever the caller's mask.
+umask 022
 
 # say TEXT…: one line about what happens now, with the seconds since the script began.
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }
@@ -70,11 +72,4 @@ free_port() {
     fi
   done
   die "no free port between $1 and $2 on 127.0.0.1"
-}
-
-# sync_tree: brings build/tree up to the checkout. Everything is built there, so that the checkout stays as it is.
-sync_tree() {
-  mkdir -p "$build/tree"
-  rsync -a --delete --exclude=/build --exclude=/.git --exclude='*.o' --exclude='*.d' --exclude='*.so' --exclude=__pycache__ \
-    --exclude='/extension/pg_conveyor--*[0-9].sql' --include='/extension/pg_conveyor--*--*.sql' "$root/" "$build/tree/"
 }

@@ -54,8 +54,8 @@ at_most_500_lines() { ! wc -l "$@" | awk '$1 > 500 && $2 != "total" { print; fou
 
 mapfile -t plain < <(matching '\.(cpp|hpp|sql|py|sh|md|txt|yaml|spec|cmake)$|Makefile|CMakeLists' | grep -v '/expected/')
 [ ${#cxx[@]} = 0 ] || report 'C++ is not formatted: run make format' clang-format --dry-run -Werror "${cxx[@]}"
-[ ${#shell[@]} = 0 ] || report 'shell scripts' shellcheck -x -P SCRIPTDIR "${shell[@]}"
-[ ${#python[@]} = 0 ] || report 'Python' python3 -m pyflakes "${python[@]}"
+[ ${#shell[@]} = 0 ] || report 'shell scripts' shellcheck "${shell[@]}"
+[ ${#python[@]} = 0 ] || report 'Python' /usr/bin/python3 -m pyflakes "${python[@]}"
 report 'blanks at the end of a line' nothing_in '[ \t]+$' "${plain[@]}"
 report 'files of more than 500 lines' at_most_500_lines "${plain[@]}"
 exit $failed
