@@ -34,6 +34,7 @@ struct Request {
   std::string content_type;              // empty: no body
   std::string_view body;                 // read in place
   std::shared_ptr<const void> owner;     // keeps what `body` points into
+  bool expect_continue = false;          // let the server refuse the body by its size before it is sent
   Duration timeout{0};                   // zero: the settings' request_timeout
   std::size_t max_response = 64u << 20;  // bytes; a longer answer counts as none
 };
@@ -49,6 +50,7 @@ struct Response {
   int status = 0;
   std::string body;
   std::string error;           // of curl, when not answered: "connection refused at 127.0.0.1:9200"
+  bool cut_short = false;      // the connection broke while the body was being sent: it may be too large
   bool refused_by_us = false;  // TLS did not verify: no use trying again by itself
   double seconds = 0;
 };
