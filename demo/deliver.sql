@@ -4,10 +4,12 @@ CREATE EXTENSION pg_conveyor;
 -- The agent needs this role and no more.
 CREATE ROLE shop_agent LOGIN IN ROLE conveyor_agent;
 
+-- The table that the key comes from is watched by itself; create_feed() warns of the others, which follow at once.
+SET client_min_messages = error;
 SELECT conveyor.create_feed('orders', 'shop.order_document');
+RESET client_min_messages;
 
--- Which changes touch which documents.
-SELECT conveyor.add_watch('orders', 'shop.orders', '{id,customer_id,status,placed_at,note}', 'SELECT id FROM changed');
+-- Which changes of the others touch which documents: `changed` has the old and the new values of the columns named.
 SELECT conveyor.add_watch('orders', 'shop.customers', '{id,name,city}',
                           'SELECT o.id FROM changed c JOIN shop.orders o ON o.customer_id = c.id');
 SELECT conveyor.add_watch('orders', 'shop.items', '{id,order_id,product,quantity,price}', 'SELECT order_id FROM changed');

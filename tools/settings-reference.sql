@@ -1,0 +1,57 @@
+-- The tables of docs/settings.md, one line of Markdown a row. Run by settings-reference.sh.
+SET client_min_messages = error;
+LOAD 'pg_conveyor';
+
+-- A number in the setting's unit as people write it.
+CREATE FUNCTION pg_temp.shown(value text, unit text) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN value = '' THEN '(empty)'
+        WHEN unit IN ('B', 'kB', 'MB') AND value::bigint > 0 THEN
+            replace(pg_size_pretty(value::bigint * CASE unit WHEN 'B' THEN 1 WHEN 'kB' THEN 1024 ELSE 1048576 END), ' ', '')
+        WHEN unit IN ('ms', 's', 'min') AND value::bigint > 0 THEN (
+            SELECT format('%s %s', n, name)
+              FROM (VALUES (86400000, 'd'), (3600000, 'h'), (60000, 'min'), (1000, 's'), (1, 'ms')) AS u(size, name),
+                   LATERAL (SELECT value::bigint * CASE unit WHEN 'ms' THEN 1 WHEN 's' THEN 1000 ELSE 60000 END / size AS n,
+                                   value::bigint * CASE unit WHEN 'ms' THEN 1 WHEN 's' THEN 1000 ELSE 60000 END % size AS rest) d
+             WHERE n > 0 AND rest = 0 ORDER BY size DESC LIMIT 1)
+        ELSE value
+    END
+$$;
+
+CREATE FUNCTION pg_temp.cell(value text) RETURNS text LANGUAGE sql AS $$ SELECT replace(value, '|', '\|') $$;
+
+SELECT '## Settings of the server';
+SELECT '';
+SELECT 'They are set like any other: `ALTER SYSTEM SET conveyor.max_log_size = ''20GB''`, `ALTER DATABASE … SET`, `ALTER ROLE … SET`, by a superuser or whoever';
+SELECT 'was granted `SET` on them.';
+SELECT '';
+SELECT '| setting | default | range | meaning |';
+SELECT '|---|---|---|---|';
+SELECT format('| `%s` | %s | %s | %s |', name, pg_temp.shown(boot_val, unit),
+              CASE WHEN enumvals IS NOT NULL THEN array_to_string(enumvals, ', ')
+                   WHEN min_val IS NOT NULL THEN format('%s … %s', pg_temp.shown(min_val, unit), pg_temp.shown(max_val, unit))
+                   ELSE '' END,
+              pg_temp.cell(concat_ws(' ', short_desc, extra_desc)))
+  FROM pg_settings
+ WHERE name LIKE 'conveyor.%'
+ ORDER BY name COLLATE "C";
+
+SELECT '';
+SELECT '## Options';
+SELECT '';
+SELECT 'Given as JSON to `create_target`, `create_feed` and `create_delivery`, merged by `alter_target`, `alter_feed` and `alter_delivery`: `null` brings an option back to its';
+SELECT 'default. A change takes effect within a second. Sizes are written `"5MB"`, durations `"30 s"`. An unknown option, a wrong type or a value out of range is an error.';
+
+SELECT CASE WHEN previous IS DISTINCT FROM title
+            THEN format(E'\n### %s\n\n| option | type | default | range | meaning |\n|---|---|---|---|---|\n', title) ELSE '' END
+       || format('| `%s` | %s | %s | %s | %s |', name, replace(type, '_', ' '),
+                 coalesce('`' || default_value || '`', CASE WHEN required THEN '*required*' ELSE '' END),
+                 CASE WHEN minimum IS NOT NULL AND maximum IS NOT NULL THEN format('%s … %s', minimum, maximum)
+                      WHEN minimum IS NOT NULL THEN format('at least %s', minimum)
+                      WHEN maximum IS NOT NULL THEN format('at most %s', maximum) ELSE '' END,
+                 pg_temp.cell(description))
+  FROM (SELECT o.*, lag(title) OVER w AS previous
+          FROM (SELECT d.*, CASE WHEN kind IS NULL THEN format('Of every %s', object) ELSE format('Of a %s of kind `%s`', object, kind) END AS title
+                  FROM conveyor.option_definition d) o
+        WINDOW w AS (ORDER BY object DESC, kind NULLS FIRST, required DESC, name COLLATE "C")) q
+ ORDER BY object DESC, kind NULLS FIRST, required DESC, name COLLATE "C";
