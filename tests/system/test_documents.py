@@ -1,0 +1,95 @@
+"""Documents that are hard to write: values that JSON or the target do not know, and very large ones."""
+
+import json
+
+from database import Delivery
+from equality import assert_equal_both_ways
+
+MEGABYTE = 1024 * 1024
+
+
+def deliver(database, search, alias, make_target, type, value, rows, options=None):
+    """A feed of (id, value) with `rows` rows of value `value` (an expression of n)."""
+    database.sql(f"CREATE TABLE shop.thing (id bigint PRIMARY KEY, value {type}); CREATE VIEW shop.thing_document AS SELECT id, value FROM shop.thing")
+    database.sql(f"INSERT INTO shop.thing SELECT n, {value} FROM generate_series(1, {rows}) n")
+    make_target(search.url)
+    database.sql("SELECT conveyor.create_feed('things', 'shop.thing_document')")
+    database.sql("SELECT conveyor.add_watch('things', 'shop.thing', '{id,value}', 'SELECT id FROM changed')")
+    database.sql("SELECT conveyor.create_delivery('things_to_search', 'things', 'search', %s, %s::jsonb)", alias, json.dumps(options or {}))
+    return Delivery(database, search, "things_to_search", "things", "shop.thing_document", ["id"], alias)
+
+
+def test_json_with_raw_newlines_stays_one_document(database, search, alias, make_target, start_agent):
+    things = deliver(database, search, alias, make_target, "json", "(E'{\"a\":\\n\\r\\n  [1,\\n2], \"b\": \"x\\\\ny\"}')::json", 200)
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    database.sql("UPDATE shop.thing SET value = E'{\\n\"c\"\\t:\\n{\\n}}' WHERE id < 50")
+    things.wait_delivered(agent)
+    assert things.dead_letters() == {}
+    assert assert_equal_both_ways(things) == 200
+
+
+def test_nan_and_infinity_are_dead_letters_or_delivered_never_lost(database, search, alias, make_target, start_agent):
+    things = deliver(database, search, alias, make_target, "float8", "n / 3.0", 300)
+    database.sql("UPDATE shop.thing SET value = 'NaN' WHERE id = 1; UPDATE shop.thing SET value = 'Infinity' WHERE id = 2; UPDATE shop.thing SET value = '-Infinity' WHERE id = 3")
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    dead = set(things.dead_letters())
+    assert dead <= {"1", "2", "3"}
+    assert_equal_both_ways(things, dead=dead)
+    database.sql("UPDATE shop.thing SET value = 1.5 WHERE id <= 3")
+    things.wait_delivered(agent)
+    assert things.dead_letters() == {}
+    assert_equal_both_ways(things)
+
+
+def test_dates_out_of_the_targets_range_are_dead_letters_or_delivered_never_lost(database, search, alias, make_target, start_agent):
+    things = deliver(database, search, alias, make_target, "timestamptz", "'2026-01-01'::timestamptz + n * interval '1 hour'", 300)
+    for id, value in ((1, "infinity"), (2, "-infinity"), (3, "294276-12-31 23:59:59+00"), (4, "0044-03-15 00:00:00+00 BC"), (5, "12026-01-01 00:00+00")):
+        database.sql("UPDATE shop.thing SET value = %s WHERE id = %s", value, id)
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    dead = set(things.dead_letters())
+    assert dead <= {"1", "2", "3", "4", "5"}
+    assert_equal_both_ways(things, dead=dead)
+
+
+def test_a_document_does_not_depend_on_the_settings_of_who_reads_or_owns_it(database, search, alias, make_target, start_agent):
+    for setting in ("TimeZone = 'Asia/Kathmandu'", "DateStyle = 'German'", "IntervalStyle = 'sql_standard'", "bytea_output = 'escape'", "extra_float_digits = -3"):
+        database.sql(f"ALTER DATABASE {database.name} SET {setting}")
+    database.close()
+    values = "ROW('2026-01-01'::timestamptz + n * interval '1 hour', n * interval '1 day 1 second', decode(md5(n::text), 'hex'), n / 7.0::float8, current_setting('TimeZone'))"
+    database.sql("CREATE TYPE shop.mixture AS (at timestamptz, after interval, bytes bytea, number float8, zone text)")
+    things = deliver(database, search, alias, make_target, "shop.mixture", f"{values}::shop.mixture", 100)
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    assert assert_equal_both_ways(things) == 100
+
+
+def test_a_document_of_50_megabytes_arrives_and_its_memory_is_given_back(database, search, alias, make_target, start_agent):
+    mapping = {"index": {"mappings": {"properties": {"value": {"type": "object", "enabled": False}}}}}
+    things = deliver(database, search, alias, make_target, "jsonb", "jsonb_build_object('n', n)", 50, mapping)
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    database.sql(f"UPDATE shop.thing SET value = jsonb_build_object('text', repeat('0123456789abcde ', {50 * MEGABYTE // 16})) WHERE id = 7")
+    database.sql("UPDATE shop.thing SET value = '{\"beside\": 1}' WHERE id <> 7")
+    things.wait_delivered(agent, timeout=60)
+    assert things.dead_letters() == {}
+    assert len(search.get(alias, "7")["value"]["text"]) == 50 * MEGABYTE
+    database.sql("UPDATE shop.thing SET value = '{}' WHERE id = 7")
+    things.wait_delivered(agent)
+    assert assert_equal_both_ways(things) == 50
+
+
+def test_a_document_over_the_targets_limit_is_a_dead_letter_and_holds_nothing_back(database, search, alias, make_target, start_agent):
+    mapping = {"index": {"mappings": {"properties": {"value": {"type": "object", "enabled": False}}}}}
+    things = deliver(database, search, alias, make_target, "jsonb", "jsonb_build_object('n', n)", 50, mapping)
+    # Past http.max_content_length, 100 MB by default.
+    database.sql(f"UPDATE shop.thing SET value = jsonb_build_object('text', repeat('0123456789abcde ', {110 * MEGABYTE // 16})) WHERE id = 7")
+    agent = start_agent(database)
+    things.wait_delivered(agent, timeout=60)
+    assert list(things.dead_letters()) == ["7"]
+    database.sql("UPDATE shop.thing SET value = '{}' WHERE id = 7")
+    things.wait_delivered(agent)
+    assert things.dead_letters() == {}
+    assert assert_equal_both_ways(things) == 50
