@@ -20,7 +20,6 @@ from agent import Agent
 from cluster import Cluster
 from database import Database, make_template
 from http_proxy import HttpProxy
-from ports import free_port
 from search import Search
 from tcp_proxy import TcpProxy
 

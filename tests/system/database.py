@@ -1,4 +1,4 @@
-"""One database of a cluster, and the deliveries that a test makes in it."""
+"""One database of a cluster: its sessions, the extension in it, the role of its agents."""
 
 import contextlib
 
@@ -6,7 +6,6 @@ import psycopg2
 import psycopg2.extras
 
 import shop
-from waiting import TooLate, until
 
 AGENT_ROLE = "shipping_agent"  # a login that has the role conveyor_agent and nothing else
 
@@ -88,57 +87,3 @@ class Database:
 
     def agent_conninfo(self, port=None):
         return self.cluster.conninfo(self.name, AGENT_ROLE, port)
-
-
-class Delivery:
-    """A delivery of one test: its names on both sides, and how to wait for it."""
-
-    def __init__(self, database, search, name, feed, view, key, alias):
-        self.database = database
-        self.search = search
-        self.name = name
-        self.feed = feed
-        self.view = view
-        self.key = key
-        self.alias = alias
-
-    def status(self):
-        return self.database.record("SELECT * FROM conveyor.delivery_status WHERE delivery = %s", self.name)
-
-    def state(self):
-        return self.status()["state"]
-
-    def dead_letters(self):
-        rows = self.database.sql("SELECT key, type, reason FROM conveyor.dead_letter WHERE delivery = %s", self.name)
-        return {key: (type, reason) for key, type, reason in rows}
-
-    def wait_state(self, *states, timeout=20):
-        return until(lambda: self.state() in states and self.state(), lambda: f"{self.name} is {' or '.join(states)}: {self.status()}", timeout)
-
-    def wait_status(self, condition, what, timeout=20):
-        """Waits until `condition(status)` holds, and returns that status."""
-
-        def met():
-            status = self.status()
-            return status if condition(status) else None
-
-        return until(met, lambda: f"{what}: {self.status()}", timeout)
-
-    def wait_delivered(self, agent=None, timeout=40):
-        """Returns when wait_delivered() says that everything committed before has arrived; fails at once when the agent has died."""
-
-        def delivered():
-            if agent is not None:
-                agent.assert_alive()
-            return self.database.one("SELECT conveyor.wait_delivered(%s, '500 ms')", self.name)
-
-        try:
-            until(delivered, lambda: f"{self.name} is delivered: {self.status()}", timeout, every=0.01)
-        except TooLate as late:
-            raise TooLate(f"{late}\n{agent.log_tail() if agent else ''}") from None
-
-    def index(self):
-        """The one concrete index behind the alias."""
-        names = self.search.alias_indices(self.alias)
-        assert len(names) == 1, f"the alias {self.alias} names {names}"
-        return names[0]

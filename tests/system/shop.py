@@ -1,6 +1,8 @@
 """The shop: customers, orders and their items, and a view with one nested document per order."""
 
-from database import Delivery
+import json
+
+from delivery import Delivery
 
 CUSTOMERS, ORDERS = 100, 2000
 
@@ -68,7 +70,8 @@ def create_feed(database, feed="orders", watches=None):
         database.sql("SELECT conveyor.add_watch(%s, %s::text::regclass, %s::text[], %s)", feed, relation, columns, documents)
 
 
-def create_delivery(database, search, alias, name="orders_to_search", feed="orders", target="search", options="{}"):
-    """A delivery of the shop's orders to `alias`. Feed and target must exist."""
-    database.sql("SELECT conveyor.create_delivery(%s, %s, %s, %s, %s::jsonb)", name, feed, target, alias, options)
-    return Delivery(database, search, name, feed, "shop.order_document", ["id"], alias)
+def create_delivery(database, search, alias, name="orders_to_search", feed="orders", target="search", options=None, view="shop.order_document", key=("id",)):
+    """A delivery to `alias`, by default of the shop's orders. Feed and target must exist. Retries are quick, since tests wait for them."""
+    options = {"retry_delay": "50 ms", "max_retry_delay": "500 ms", **(options or {})}
+    database.sql("SELECT conveyor.create_delivery(%s, %s, %s, %s, %s::jsonb)", name, feed, target, alias, json.dumps(options))
+    return Delivery(database, search, name, feed, view, list(key), alias)

@@ -148,7 +148,7 @@ def test_writers_during_the_backfill_and_after_it_change_nothing_about_the_end(o
 def test_a_live_only_delivery_sends_what_changes_from_now_on(database, search, alias, make_target, start_agent):
     make_target(search.url)
     create_feed(database)
-    orders = create_delivery(database, search, alias, options='{"backfill": false}')
+    orders = create_delivery(database, search, alias, options={"backfill": False})
     agent = start_agent(database)
     database.sql("UPDATE shop.orders SET status = 'changed' WHERE id IN (1, 2, 3)")
     orders.wait_delivered(agent)
@@ -166,7 +166,7 @@ def test_settings_set_aside_for_the_fill_are_restored(orders, database, search, 
 def test_settings_are_restored_when_the_agent_died_during_the_fill(database, search, alias, make_target, start_agent):
     make_target(search.url)
     create_feed(database)
-    wanted = '{"rate": 400, "index": {"settings": {"refresh_interval": "7s", "number_of_replicas": 2}}}'
+    wanted = {"rate": 400, "index": {"settings": {"refresh_interval": "7s", "number_of_replicas": 2}}}
     orders = create_delivery(database, search, alias, options=wanted)
     first = start_agent(database)
     orders.wait_status(lambda status: status["documents_sent"] > 0 or (status["percent"] or 0) > 0, "the fill has begun")
@@ -188,7 +188,7 @@ def test_settings_are_restored_when_the_agent_died_during_the_fill(database, sea
 def test_a_rate_takes_effect_within_a_second_or_two(database, search, alias, make_target, start_agent):
     make_target(search.url)
     create_feed(database)
-    orders = create_delivery(database, search, alias, options='{"rate": 50}')
+    orders = create_delivery(database, search, alias, options={"rate": 50})
     agent = start_agent(database)
     orders.wait_status(lambda status: (status["percent"] or 0) > 0 or status["documents_sent"] > 0, "the fill has begun")
     begun = time.monotonic()

@@ -1,14 +1,12 @@
 """A document that the target refuses costs itself and nothing else."""
 
-import json
-
 import pytest
 
 from equality import assert_equal_both_ways
 from shop import create_delivery, create_feed
 
 # The target refuses a document whose status is no date.
-DATES = json.dumps({"index": {"mappings": {"properties": {"status": {"type": "date"}}}}})
+DATES = {"index": {"mappings": {"properties": {"status": {"type": "date"}}}}}
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Documents that are hard to write: values that JSON or the target do not know, and very large ones."""
 
-import json
-
-from database import Delivery
 from equality import assert_equal_both_ways
+from shop import create_delivery
 
 MEGABYTE = 1024 * 1024
 
@@ -15,8 +13,7 @@ def deliver(database, search, alias, make_target, type, value, rows, options=Non
     make_target(search.url)
     database.sql("SELECT conveyor.create_feed('things', 'shop.thing_document')")
     database.sql("SELECT conveyor.add_watch('things', 'shop.thing', '{id,value}', 'SELECT id FROM changed')")
-    database.sql("SELECT conveyor.create_delivery('things_to_search', 'things', 'search', %s, %s::jsonb)", alias, json.dumps(options or {}))
-    return Delivery(database, search, "things_to_search", "things", "shop.thing_document", ["id"], alias)
+    return create_delivery(database, search, alias, "things_to_search", "things", options=options, view="shop.thing_document")
 
 
 def test_json_with_raw_newlines_stays_one_document(database, search, alias, make_target, start_agent):

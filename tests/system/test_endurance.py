@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from database import Delivery
 from equality import assert_equal_both_ways
 from load import Load
+from shop import create_delivery
 from waiting import until
 
 LONG = os.environ.get("CONVEYOR_LONG") == "1"
@@ -38,9 +38,7 @@ def test_an_agent_keeps_to_64_megabytes_whatever_the_backlog(database, search, a
     make_target(search.url)
     database.sql("SELECT conveyor.create_feed('things', 'shop.thing_document')")
     database.sql("SELECT conveyor.add_watch('things', 'shop.thing', '{id,name,number}', 'SELECT id FROM changed')")
-    options = '{"index": {"mappings": {"dynamic": false, "properties": {"id": {"type": "long"}}}}}'
-    database.sql("SELECT conveyor.create_delivery('things_to_search', 'things', 'search', %s, %s::jsonb)", alias, options)
-    things = Delivery(database, search, "things_to_search", "things", "shop.thing_document", ["id"], alias)
+    things = create_delivery(database, search, alias, "things_to_search", "things", view="shop.thing_document")
     database.sql(f"INSERT INTO shop.thing SELECT n, 'a later thing', n FROM generate_series({DOCUMENTS // 2 + 1}, {DOCUMENTS}) n")
     agent = start_agent(database)
     things.wait_delivered(agent, timeout=120)

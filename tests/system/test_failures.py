@@ -32,7 +32,7 @@ def test_there_are_failpoints():
 @pytest.mark.parametrize("point", agent_failpoints())
 def test_an_agent_killed_at_any_point_loses_nothing(orders, database, start_agent, point):
     """The first agent dies at the point if it comes by; the second one finishes."""
-    doomed = start_agent(database, failpoint=f"{point}=kill")
+    doomed = start_agent(database, failpoint=point)
     with Load(database, rate=60) as load:
         until(lambda: not doomed.alive() or load.committed > 150, "the agent dies, or has had its chance")
         if doomed.alive():

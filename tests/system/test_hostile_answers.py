@@ -67,7 +67,7 @@ def test_a_target_that_is_wrong_from_the_start_is_filled_once_it_is_right(proxie
 
 def test_a_target_that_falls_silent_is_given_up_on_and_tried_again(proxied, database, start_agent):
     orders, proxy = proxied
-    database.sql("SELECT conveyor.alter_target('search', '{\"timeout\": 1000}')")
+    database.sql("SELECT conveyor.alter_target('search', '{\"timeout\": \"1 s\"}')")
     agent = start_agent(database)
     orders.wait_delivered(agent)
     proxy.become(http_proxy.silence)

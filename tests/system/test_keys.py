@@ -2,23 +2,22 @@
 
 import pytest
 
-from database import Delivery
 from equality import assert_equal_both_ways
+from shop import create_delivery
 
 
 @pytest.fixture
 def deliver(database, search, alias, make_target):
     """Runs `schema`, makes a feed of `view` (watching `root`) and a delivery of it."""
 
-    def make(schema, key=("id",), view="shop.thing_document", root="shop.thing", columns=None, documents=None, options="{}"):
+    def make(schema, key=("id",), view="shop.thing_document", root="shop.thing", columns=None, documents=None):
         database.sql(schema)
         make_target(search.url)
         database.sql("SELECT conveyor.create_feed('things', %s::text::regclass, %s::text[], %s::text::regclass)", view, list(key), root)
         columns = columns or [row[0] for row in database.sql("SELECT attname FROM pg_attribute WHERE attrelid = %s::text::regclass AND attnum > 0", root)]
         documents = documents or f"SELECT {', '.join(key)} FROM changed"
         database.sql("SELECT conveyor.add_watch('things', %s::text::regclass, %s::text[], %s)", root, columns, documents)
-        database.sql("SELECT conveyor.create_delivery('things_to_search', 'things', 'search', %s, %s::jsonb)", alias, options)
-        return Delivery(database, search, "things_to_search", "things", view, list(key), alias)
+        return create_delivery(database, search, alias, "things_to_search", "things", view=view, key=key)
 
     return make
 

@@ -33,7 +33,7 @@ def late(database, search, alias, make_target, search_proxy, start_agent):
     database.sql(f"ALTER DATABASE {database.name} SET conveyor.orphan_time = '5s'")
     database.close()
     proxy = search_proxy()
-    make_target(proxy.url, options={"timeout": 1000})
+    make_target(proxy.url, options={"timeout": "1 s"})
     create_feed(database)
     orders = create_delivery(database, search, alias)
     agent = start_agent(database)
