@@ -1,0 +1,69 @@
+#include "fetch/owner.hpp"
+
+namespace conveyor {
+
+namespace {
+
+struct Setting {
+  const char* name;
+  const char* value;
+};
+
+// What a document's text, its key's text and the meaning of the view's query may depend on.
+constexpr Setting kPinned[] = {
+    {"row_security", "off"},  // a policy that would hide rows is an error, not a mass delete
+    {"jit", "off"},           // costs more than it saves on many short statements
+    {"TimeZone", "UTC"},
+    {"DateStyle", "ISO, MDY"},
+    {"IntervalStyle", "iso_8601"},
+    {"extra_float_digits", "1"},  // shortest text that gives the same value
+    {"bytea_output", "hex"},
+    {"xmlbinary", "base64"},
+    {"quote_all_identifiers", "off"},
+    {"transform_null_equals", "off"},
+    {"standard_conforming_strings", "on"},
+    {"lc_monetary", "C"},
+    {"lc_numeric", "C"},
+    {"lc_time", "C"},
+    // The planner shall expect that an answer is read to its end, and put what is expensive behind the sort.
+    {"cursor_tuple_fraction", "0.999"},
+};
+
+void pin(const char* name, const char* value) {
+  const char* now = GetConfigOption(name, false, false);
+  if (now != nullptr && strcmp(now, value) == 0) return;
+  set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+Scope enter(Oid user, int restriction) {
+  Scope scope;
+  GetUserIdAndSecContext(&scope.user, &scope.security);
+  SetUserIdAndSecContext(user, scope.security | restriction | SECURITY_LOCAL_USERID_CHANGE);
+  scope.settings = NewGUCNestLevel();
+  return scope;
+}
+
+}  // namespace
+
+Scope scope_enter_internal(Oid user) {
+  Scope scope = enter(user, 0);
+  pin("search_path", "pg_catalog, pg_temp");
+  pin("row_security", "off");
+  return scope;
+}
+
+Scope scope_enter_owner(Oid owner, const char* search_path) {
+  Scope scope = enter(owner, SECURITY_RESTRICTED_OPERATION);
+  for (const Setting& setting : kPinned) pin(setting.name, setting.value);
+  pin("search_path", search_path);
+  return scope;
+}
+
+Scope scope_enter_feed(const Feed* feed) { return scope_enter_owner(feed->owner, feed->search_path); }
+
+void scope_leave(Scope* scope) {
+  AtEOXact_GUC(true, scope->settings);
+  SetUserIdAndSecContext(scope->user, scope->security);
+}
+
+}  // namespace conveyor
