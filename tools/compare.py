@@ -10,6 +10,7 @@ Only a digest of each document is held, 100 bytes or so, so that a million docum
 import argparse
 import csv
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -53,10 +54,10 @@ def documents_of_view(database, view, key, psql="psql"):
     script += f"COPY (SELECT {ident}, row_to_json(v)::text FROM {view} v) TO STDOUT (FORMAT csv);\n"
     command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]
     csv.field_size_limit(2**31 - 1)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", newline="") as process:
-        process.stdin.write(script)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(script.encode())
         process.stdin.close()
-        for ident, document in csv.reader(process.stdout):
+        for ident, document in csv.reader(io.TextIOWrapper(process.stdout, encoding="utf-8", newline="")):
             yield ident, parse(document)
     if process.returncode != 0:
         raise Unreadable(f"psql could not read {view} (its words are above)")
