@@ -50,6 +50,21 @@ class Delivery:
         except TooLate as late:
             raise TooLate(f"{late}\n{agent.log_tail() if agent else ''}") from None
 
+    def wait_request(self, request, agent=None, timeout=40):
+        """Returns the request's row of resync_status when it has ended."""
+
+        def ended():
+            if agent is not None:
+                agent.assert_alive()
+            row = self.database.record("SELECT * FROM conveyor.resync_status WHERE id = %s", request)
+            return row if row["finished_at"] else None
+
+        return until(ended, lambda: f"request {request} ends: {self.status()}", timeout)
+
+    def wait_dead_letters(self, *keys, timeout=20):
+        """Waits until the dead letters are exactly these."""
+        until(lambda: set(self.dead_letters()) == set(keys), lambda: f"dead letters {keys}: {self.dead_letters()}", timeout)
+
     def index(self):
         """The one concrete index behind the alias."""
         names = self.search.alias_indices(self.alias)

@@ -48,7 +48,7 @@ def test_whatever_a_bulk_request_gets_for_an_answer_nothing_is_lost(proxied, dat
     orders.wait_delivered(agent)
     assert orders.dead_letters() == {}
     assert assert_equal_both_ways(orders) == ORDERS - 100
-    assert not orders.status()["throttle"]
+    orders.wait_status(lambda status: not status["throttle"], "is no longer throttled")
 
 
 @pytest.mark.parametrize("misbehaviour", ["refused", "html", "bad gateway"])

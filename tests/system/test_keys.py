@@ -133,8 +133,6 @@ def test_a_key_that_is_null_or_twice_in_the_view_is_a_dead_letter(deliver, datab
 
     database.sql("UPDATE shop.thing SET shown_as = id")
     things.wait_delivered(agent)
-    database.sql("SELECT conveyor.retry_dead_letters(%s)", things.name)
-    things.wait_delivered(agent)
     assert "7" not in things.dead_letters()
     assert_equal_both_ways(things)
 

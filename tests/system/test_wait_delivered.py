@@ -2,6 +2,9 @@
 
 import time
 
+import psycopg2
+import pytest
+
 import http_proxy
 from load import Load
 from shop import create_delivery, create_feed
@@ -89,20 +92,31 @@ def test_an_open_transaction_is_not_waited_for_and_not_forgotten(live_orders, da
     assert orders.search.get(orders.alias, "1")["status"] == "open"
 
 
-def test_a_repeatable_read_caller_sees_the_truth_of_now(live_orders, database):
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_caller_who_could_only_see_the_past_is_told_so(live_orders, database, isolation):
+    """In such a transaction the delivery never seems to move: an answer would be false, if not wrong."""
+    orders, _ = live_orders
+    with pytest.raises(psycopg2.errors.ActiveSqlTransaction) as refused:
+        with database.transaction(isolation=isolation) as cursor:
+            cursor.execute("SELECT count(*) FROM shop.orders")
+            cursor.execute("SELECT conveyor.wait_delivered(%s, '300 ms')", (orders.name,))
+    assert refused.value.diag.message_hint
+
+
+def test_a_caller_in_an_open_transaction_sees_the_truth_of_now(live_orders, database):
     orders, agent = live_orders
-    with database.transaction(isolation="REPEATABLE READ") as cursor:
+    with database.transaction() as cursor:
         cursor.execute("SELECT count(*) FROM shop.orders")
         agent.stall()
         try:
-            database.sql("UPDATE shop.orders SET status = 'later than the snapshot' WHERE id = 1")
+            database.sql("UPDATE shop.orders SET status = 'later than the transaction' WHERE id = 1")
             cursor.execute("SELECT conveyor.wait_delivered(%s, '300 ms')", (orders.name,))
             assert cursor.fetchone()[0] is False, "committed before the call, not delivered, and said to be"
         finally:
             agent.wake()
         cursor.execute("SELECT conveyor.wait_delivered(%s, '20 s')", (orders.name,))
         assert cursor.fetchone()[0] is True
-    assert orders.search.get(orders.alias, "1")["status"] == "later than the snapshot"
+    assert orders.search.get(orders.alias, "1")["status"] == "later than the transaction"
 
 
 def test_a_change_made_after_the_call_is_not_waited_for(live_orders, database):
