@@ -22,8 +22,8 @@ logged() {
 build_extension() {
   say "building the extension"
   sync_tree
-  logged "$build/log/extension.log" make -s -C "$build/tree" -j "$(nproc)" --no-print-directory V=1 AGENT=no PG_CONFIG="$1" all
-  logged "$build/log/install.log" make -s -C "$build/tree" --no-print-directory AGENT=no PG_CONFIG="$1" install
+  logged "$build/log/extension.log" make -C "$build/tree" -j "$(nproc)" --no-print-directory AGENT=no PG_CONFIG="$1" all
+  logged "$build/log/install.log" make -C "$build/tree" --no-print-directory AGENT=no PG_CONFIG="$1" install
 }
 
 # build_agent DIR [CMAKE-OPTION…]: compiles the agent in DIR.
