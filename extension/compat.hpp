@@ -38,6 +38,10 @@ extern "C" {
 #error "pg_conveyor supports PostgreSQL 15 to 18"
 #endif
 
+// The extension is built with hidden symbols; PostgreSQL 15 leaves this empty on Linux.
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+
 // Defines the C function behind `conveyor.NAME`: CONVEYOR_FUNCTION(log_size) { … PG_RETURN_INT64(…); }
 // In SQL: AS 'MODULE_PATHNAME', 'conveyor_NAME'. The prefix keeps our symbols apart from the server's.
 #define CONVEYOR_FUNCTION(name)                \

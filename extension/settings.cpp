@@ -87,11 +87,4 @@ void define_settings() {
   MarkGUCPrefixReserved("conveyor");
 }
 
-// conveyor.setting(name): current_setting() of a setting of ours, which is known only once the library is loaded: calling
-// this loads it. Values come with their unit ("10s"), so that casts to interval work.
-CONVEYOR_FUNCTION(setting) {
-  char *name = psprintf("conveyor.%s", text_to_cstring(PG_GETARG_TEXT_PP(0)));
-  PG_RETURN_TEXT_P(cstring_to_text(GetConfigOptionByName(name, nullptr, false)));
-}
-
 }  // namespace conveyor

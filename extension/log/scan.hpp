@@ -32,6 +32,8 @@ struct LogScan;
 // them). Other captures' rows are passed over; an overflow row is returned when it concerns one of `captures`.
 // Takes the blocks' marks into account (docs/internals.md, "The log"), so the cost is that of what is new.
 LogScan *log_scan_begin(Snapshot snapshot, const PgSnapshot *cursor, const int32 *captures, int ncaptures);
+// One segment only, every row of a transaction that is not below `xmin`.
+LogScan *log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin);
 bool log_scan_next(LogScan *scan, LogRow *row);
 uint64 log_scan_pages(const LogScan *scan);  // read so far
 void log_scan_end(LogScan *scan);
