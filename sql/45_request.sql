@@ -1,0 +1,261 @@
+-- 45: requests: documents to be sent although nothing changed. A request is filled range by range (backfill, recheck,
+-- resync_all) or page by page (keys); the both-ways kinds then sweep: what the target has and the view has not goes.
+
+CREATE TABLE conveyor.request (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    delivery      text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
+    kind          text NOT NULL CHECK (kind IN ('backfill', 'recheck', 'resync_all', 'keys')),
+    phase         text NOT NULL DEFAULT 'fill' CHECK (phase IN ('fill', 'sweep')),
+    state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'finished', 'cancelled', 'failed')),
+    reason        text,
+    at_least      pg_snapshot NOT NULL,              -- every read for the request must contain it
+    position      text[],                            -- end of the last range handed out
+    exhausted     boolean NOT NULL DEFAULT false,    -- no range is left to hand out
+    ranges        int NOT NULL DEFAULT 0,            -- handed out so far
+    keys_done     bigint NOT NULL DEFAULT 0,
+    keys_total    bigint,                            -- an estimate, but exact for keys; NULL: unknown
+    requested_by  text NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at    timestamptz,
+    finished_at   timestamptz,
+    last_error    text,
+    CHECK ((finished_at IS NULL) = (state IN ('open', 'paused'))),
+    CHECK (phase = 'fill' OR (kind IN ('recheck', 'resync_all') AND exhausted))
+) WITH (fillfactor = 50);
+-- One of a kind at a time; a new one replaces it. Keys may queue up.
+CREATE UNIQUE INDEX request_open ON conveyor.request (delivery, kind) WHERE state IN ('open', 'paused') AND kind <> 'keys';
+CREATE INDEX request_delivery ON conveyor.request (delivery, id);
+COMMENT ON TABLE conveyor.request IS 'backfills, re-checks and resyncs; read them as the view resync_status';
+
+-- Ranges that an agent works on; a finished one is deleted.
+CREATE TABLE conveyor.request_range (
+    request    bigint NOT NULL REFERENCES conveyor.request ON DELETE CASCADE,
+    range      int NOT NULL,
+    first_key  text[],                               -- exclusive; NULL: from the beginning
+    last_key   text[],                               -- inclusive; NULL: to the end
+    lease      bigint NOT NULL,
+    PRIMARY KEY (request, range)
+);
+
+CREATE TABLE conveyor.request_key (
+    request  bigint NOT NULL REFERENCES conveyor.request ON DELETE CASCADE,
+    number   bigint NOT NULL,
+    key      text NOT NULL,
+    PRIMARY KEY (request, number)
+);
+
+-- Rows of the root as the planner knows them (partitions added up); NULL before the first ANALYZE.
+CREATE FUNCTION conveyor.documents_estimate(delivery text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN min(c.reltuples) >= 0 THEN sum(c.reltuples)::bigint END
+      FROM conveyor.delivery_definition d
+      JOIN conveyor.feed_definition f USING (feed)
+     CROSS JOIN LATERAL (SELECT relid FROM pg_partition_tree(f.root) WHERE isleaf UNION SELECT f.root) AS leaf(relid)
+      JOIN pg_class c ON c.oid = leaf.relid AND c.relkind = 'r'
+     WHERE d.delivery = documents_estimate.delivery;
+END;
+
+CREATE FUNCTION conveyor.open_request(delivery text, kind text, at_least pg_snapshot, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id bigint;
+BEGIN
+    -- The wider request does the work of the narrower: a re-check sends everything and removes what is too much.
+    UPDATE conveyor.request r
+       SET state = 'cancelled', finished_at = clock_timestamp(), last_error = 'replaced by a newer request'
+     WHERE r.delivery = open_request.delivery AND r.state IN ('open', 'paused')
+       AND (r.kind = open_request.kind OR (open_request.kind = 'recheck' AND r.kind IN ('backfill', 'resync_all')))
+       AND r.kind <> 'keys';
+    DELETE FROM conveyor.request_range g USING conveyor.request r
+     WHERE g.request = r.id AND r.delivery = open_request.delivery AND r.state = 'cancelled';
+    INSERT INTO conveyor.request (delivery, kind, at_least, reason, keys_total, requested_by)
+    VALUES (delivery, kind, at_least, reason, CASE WHEN open_request.kind <> 'keys' THEN conveyor.documents_estimate(delivery) END, conveyor.caller())
+    RETURNING request.id INTO id;
+    RETURN id;
+END
+$$;
+
+-- Everything of the delivery is in doubt: it is stale until a both-ways re-check has been done. The cursor jumps to the
+-- latest snapshot (what lies before it, the re-check reads) and the lease changes, so that no window in progress moves it.
+CREATE FUNCTION conveyor.open_recheck(delivery text, reason text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    state conveyor.delivery_state;
+    start pg_snapshot;
+BEGIN
+    SELECT s.* INTO state FROM conveyor.delivery_state s WHERE s.delivery = open_recheck.delivery FOR UPDATE;
+    start := conveyor.latest_snapshot();
+    UPDATE conveyor.delivery_state s
+       SET cursor = start, stale_at = clock_timestamp(), stale_reason = reason, updated_at = clock_timestamp()
+     WHERE s.delivery = open_recheck.delivery;
+    PERFORM conveyor.new_lease(delivery, state.agent);
+    RETURN conveyor.open_request(delivery, 'recheck', start, reason);
+END
+$$;
+
+CREATE FUNCTION conveyor.recheck_feed(feed text, reason text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    delivery text;
+BEGIN
+    FOR delivery IN SELECT d.delivery FROM conveyor.delivery_definition d WHERE d.feed = recheck_feed.feed ORDER BY d.delivery LOOP
+        PERFORM conveyor.open_recheck(delivery, reason);
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION conveyor.mark_stale(delivery text, lease bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM conveyor.lock_lease(delivery, lease);
+    PERFORM conveyor.write_journal('mark stale', delivery, reason, conveyor.lease_holder(delivery));
+    PERFORM conveyor.open_recheck(delivery, coalesce(reason, 'no reason given'));
+END
+$$;
+COMMENT ON FUNCTION conveyor.mark_stale(text, bigint, text) IS
+    'agent: the log says that changes are not all there; a re-check goes both ways';
+
+-- The request has done all it can: its end, and the end of the doubt if it was the re-check that cures it.
+CREATE FUNCTION conveyor.finish_request(request bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    finished conveyor.request;
+BEGIN
+    UPDATE conveyor.request r SET state = 'finished', finished_at = clock_timestamp()
+     WHERE r.id = finish_request.request AND r.state IN ('open', 'paused')
+    RETURNING r.* INTO finished;
+    IF finished.kind = 'recheck' THEN
+        UPDATE conveyor.delivery_state s SET stale_at = NULL, stale_reason = NULL, updated_at = clock_timestamp()
+         WHERE s.delivery = finished.delivery;
+    END IF;
+END
+$$;
+
+-- resync: sends the documents with these ids again (or removes them, where the view has them no longer).
+-- Returns the request's id. Tables touched: request, request_key, journal_entry.
+CREATE FUNCTION conveyor.resync(delivery text, keys text[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    definition conveyor.delivery_definition := conveyor.find_delivery(delivery);
+    request    bigint;
+BEGIN
+    PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
+    IF keys IS NULL OR array_position(keys, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'keys must not be null'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = format('Run SELECT conveyor.resync_all(%L) to send everything again.', delivery);
+    END IF;
+    request := conveyor.open_keys(delivery, keys, 'resync');
+    PERFORM conveyor.write_journal('resync', delivery, format('request %s: %s keys', request, cardinality(keys)));
+    RETURN request;
+END
+$$;
+COMMENT ON FUNCTION conveyor.resync(text, text[]) IS 'send these documents again; returns the request''s id';
+
+CREATE FUNCTION conveyor.open_keys(delivery text, keys text[], reason text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    request bigint := conveyor.open_request(delivery, 'keys', conveyor.latest_snapshot(), reason);
+    total   bigint;
+BEGIN
+    INSERT INTO conveyor.request_key (request, number, key)
+    SELECT request, row_number() OVER (ORDER BY n), key
+      FROM (SELECT key, min(n) AS n FROM unnest(keys) WITH ORDINALITY AS k(key, n) GROUP BY key) AS distinct_key;
+    GET DIAGNOSTICS total = ROW_COUNT;
+    UPDATE conveyor.request r SET keys_total = total, exhausted = true WHERE r.id = request;
+    IF total = 0 THEN
+        PERFORM conveyor.finish_request(request);
+    END IF;
+    RETURN request;
+END
+$$;
+
+CREATE FUNCTION conveyor.resync_all(delivery text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    definition conveyor.delivery_definition := conveyor.find_delivery(delivery);
+    request    bigint;
+BEGIN
+    PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
+    request := conveyor.open_request(delivery, 'resync_all', conveyor.latest_snapshot(), 'resync_all');
+    PERFORM conveyor.write_journal('resync all', delivery, format('request %s', request));
+    RETURN request;
+END
+$$;
+COMMENT ON FUNCTION conveyor.resync_all(text) IS
+    'send every document again and remove what the view has no longer; returns the request''s id';
+
+-- pause, resume and cancel differ in the states they lead from and to.
+CREATE FUNCTION conveyor.change_request(id bigint, action text, origin text[], destination text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present    conveyor.request;
+    definition conveyor.delivery_definition;
+BEGIN
+    SELECT r.* INTO present FROM conveyor.request r WHERE r.id = change_request.id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'request % does not exist', coalesce(id::text, 'null')
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM conveyor.resync_status lists the requests.';
+    END IF;
+    definition := conveyor.find_delivery(present.delivery);
+    PERFORM conveyor.check_operator(definition.owner, 'delivery', present.delivery);
+    IF present.state = destination THEN
+        RETURN;
+    ELSIF NOT present.state = ANY (origin) THEN
+        RAISE EXCEPTION 'cannot % request %: it is %', action, id, present.state
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('Run SELECT conveyor.resync_all(%L) or conveyor.resync(%L, keys) for a new one.', present.delivery, present.delivery);
+    ELSIF destination = 'cancelled' AND present.kind IN ('backfill', 'recheck') THEN
+        RAISE EXCEPTION 'cannot cancel request %: a % must be finished', id, present.kind
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = 'Without it nobody could say whether the target has every document.',
+                  HINT = format('Run SELECT conveyor.pause_resync(%s) to stop it for now, or SELECT conveyor.drop_delivery(%L).', id, present.delivery);
+    END IF;
+    UPDATE conveyor.request r
+       SET state = destination, finished_at = CASE WHEN destination = 'cancelled' THEN clock_timestamp() END
+     WHERE r.id = change_request.id;
+    IF destination = 'cancelled' THEN
+        DELETE FROM conveyor.request_range g WHERE g.request = change_request.id;
+        DELETE FROM conveyor.request_key k WHERE k.request = change_request.id;
+    END IF;
+    PERFORM conveyor.write_journal(action || ' resync', present.delivery, format('request %s', id));
+END
+$$;
+
+CREATE FUNCTION conveyor.pause_resync(id bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN PERFORM conveyor.change_request(id, 'pause', ARRAY['open'], 'paused'); END $$;
+COMMENT ON FUNCTION conveyor.pause_resync(bigint) IS 'stop a backfill, re-check or resync for now; live changes go on';
+
+CREATE FUNCTION conveyor.resume_resync(id bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN PERFORM conveyor.change_request(id, 'resume', ARRAY['paused'], 'open'); END $$;
+COMMENT ON FUNCTION conveyor.resume_resync(bigint) IS 'go on with a paused backfill, re-check or resync';
+
+CREATE FUNCTION conveyor.cancel_resync(id bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN PERFORM conveyor.change_request(id, 'cancel', ARRAY['open', 'paused'], 'cancelled'); END $$;
+COMMENT ON FUNCTION conveyor.cancel_resync(bigint) IS 'give a resync up; what it sent stays sent';

@@ -1,0 +1,45 @@
+-- 90: rights, as data in one place. Nothing is granted to PUBLIC; what stands in no list is for the extension's owner.
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA conveyor FROM PUBLIC;
+REVOKE ALL ON ALL PROCEDURES IN SCHEMA conveyor FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA conveyor FROM PUBLIC;
+REVOKE ALL ON SCHEMA conveyor FROM PUBLIC;
+GRANT USAGE ON SCHEMA conveyor TO conveyor_reader, conveyor_operator, conveyor_agent;
+
+DO $$
+DECLARE
+    -- Whoever reads; the functions are those that the views call.
+    views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
+                                       'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition'];
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered'];
+    -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
+    -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
+    operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
+                                       'create_delivery', 'alter_delivery', 'drop_delivery', 'pause_delivery', 'resume_delivery',
+                                       'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
+                                       'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick'];
+    -- What the agent calls (docs/internals.md, section 3), and no more.
+    agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'fence', 'advance', 'range_claim', 'range_finish',
+                                       'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
+                                       'store_index', 'removal_done', 'tick', 'latest_snapshot', 'snapshot_version',
+                                       'window_keys', 'fetch_keys', 'fetch_range', 'range_keys', 'absent_keys'];
+    name text;
+    routine regprocedure;
+    recipients text;
+    functions text[];
+BEGIN
+    FOREACH name IN ARRAY views LOOP
+        EXECUTE format('GRANT SELECT ON conveyor.%I TO conveyor_reader, conveyor_operator', name);
+    END LOOP;
+    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating), ('conveyor_agent', agent) LOOP
+        FOREACH name IN ARRAY functions LOOP
+            IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = 'conveyor'::regnamespace AND proname = name) THEN
+                RAISE EXCEPTION 'no function conveyor.% to grant', name;
+            END IF;
+            FOR routine IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'conveyor'::regnamespace AND p.proname = name LOOP
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, recipients);
+            END LOOP;
+        END LOOP;
+    END LOOP;
+END
+$$;
