@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include "decide/json.hpp"
 #include "decide/outcome.hpp"
 
@@ -87,6 +89,13 @@ AnswerItem parse_error(int status, std::string_view text) {
   for (const char c : text.substr(0, longest_foreign_text))
     error.reason += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? ' ' : c;
   return error;
+}
+
+std::string words(const AnswerItem& error) {
+  std::string text = fmt::format("HTTP status {}", error.status);
+  for (const std::string& part : {error.type, error.reason})
+    if (!part.empty()) text += ": " + part;
+  return text;
 }
 
 }  // namespace conveyor

@@ -26,4 +26,7 @@ std::optional<BulkAnswer> parse_bulk_answer(std::string_view text, std::size_t e
 // The error of a request that was refused as a whole; what is not JSON gets a short piece of its text as the reason.
 AnswerItem parse_error(int status, std::string_view text);
 
+// "HTTP status 403: cluster_block_exception: index [x] blocked by …"
+std::string words(const AnswerItem& error);
+
 }  // namespace conveyor

@@ -1,8 +1,9 @@
 // A place to send documents to. One object per target and process: its budget of requests in flight is shared by every
 // delivery that sends there.
 //
-// Threads: append_* are pure and may be called from anywhere; send() returns at once and calls `done` exactly once, on the
-// target's own thread (which must not be blocked); the other calls block the caller and may be made from any thread.
+// Threads: append_* are pure and may be called from anywhere; send() returns at once and calls `done` exactly once, on
+// the target's own thread (which must not be blocked); the other calls block the caller and may be made from any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,9 @@ struct ItemResult {
   std::string reason;  // its words, or empty
 };
 
-// How a request ended. `answered` is false when it may still be applied later (time-out, connection lost after sending):
-// it then counts as open (docs/internals.md, section 5). `items` is parallel to Body::items, or empty when `whole` speaks for all.
+// How a request ended. `answered` is false when it may still be applied later (time-out, connection lost after
+// sending): it then counts as open (docs/internals.md, section 5). `items` is parallel to Body::items, or empty when
+// `whole` speaks for all.
 struct SendResult {
   bool answered = false;
   Outcome whole = Outcome::done;
@@ -43,37 +45,41 @@ struct SendResult {
   double seconds = 0;
 };
 
-// Documents on their way: the bytes for the wire, and where each document lies in them.
+// Documents on their way, in the order of `items`: the bytes for the wire, and where each document lies in them.
 struct Body {
   struct Item {
     std::uint64_t version;
-    std::size_t wire_at, wire_size;  // this item's bytes in `wire`
-    std::size_t key_at, key_size;    // its id in `keys`
+    std::size_t wire_at,
+        wire_size;  // this item's bytes in `wire`; none: no target takes such a key, send() says dead_letter
+    std::size_t key_at, key_size;  // its id in `keys`
     bool remove;
   };
   std::string wire;
   std::string keys;
   std::vector<Item> items;
 
-  std::string_view key(std::size_t i) const { return std::string_view(keys).substr(items[i].key_at, items[i].key_size); }
+  std::string_view key(std::size_t i) const {
+    return std::string_view(keys).substr(items[i].key_at, items[i].key_size);
+  }
   bool empty() const { return items.empty(); }
 };
 
 // A column of the feed's view, as agent_sync() reports it.
 struct Column {
   std::string name;
-  std::string type;      // base type's name in pg_type: int8, timestamptz, jsonb, text, …; "enum", "composite" for those kinds
+  std::string
+      type;  // base type's name in pg_type: int8, timestamptz, jsonb, text, …; "enum", "composite" for those kinds
   bool array = false;
 };
 
 // Where a delivery's documents go. For Elasticsearch: the alias and the concrete index behind it.
 struct Destination {
   std::string delivery;
-  std::string name;                // what the user named: the alias, or the directory's sub-folder
-  std::string index;               // the concrete index; empty until prepare()
-  std::string options;             // the delivery's options, JSON text
+  std::string name;     // what the user named: the alias, or the directory's sub-folder
+  std::string index;    // the concrete index; empty until prepare()
+  std::string options;  // the delivery's options, JSON text
   std::vector<Column> columns;
-  std::string origin;              // identifies the database and delivery: kept in the index's _meta to know it again
+  std::string origin;  // identifies the database and delivery: kept in the index's _meta to know it again
 };
 
 // The state that must survive the agent (store_index()): JSON text {"name", "filling", "restore"}.
@@ -103,12 +109,16 @@ class Target {
 
   virtual ~Target() = default;
 
-  virtual void append_document(Body& body, std::string_view key, std::uint64_t version, std::string_view document) const = 0;
+  virtual void append_document(Body& body, std::string_view key, std::uint64_t version,
+                               std::string_view document) const = 0;
   virtual void append_delete(Body& body, std::string_view key, std::uint64_t version) const = 0;
 
+  // Never ends in Outcome::shrink: the target itself sends what is too large again in halves.
   virtual void send(const Destination& destination, std::shared_ptr<const Body> body, Done done) = 0;
 
   // Makes sure that the destination exists and is ours; creates it when it is not there. Returns the state to store.
+  // `will_fill`: a request is about to send every document and has no checkpoint yet, so that a destination that is
+  // missing may be made again; else a missing one of which `stored` knows is a Failure{hold}.
   virtual Result<IndexState> prepare(Destination& destination, const IndexState& stored, bool will_fill) = 0;
   // After a fill: restores what prepare() set aside for speed. Idempotent; also called after a crash in between.
   virtual Result<IndexState> finish_fill(const Destination& destination, const IndexState& stored) = 0;
@@ -119,11 +129,13 @@ class Target {
 
   // Options changed (alter_target): takes effect for the next request.
   virtual void reconfigure(const std::string& options) = 0;
-  // Why it is slow or down now, for people; empty when all is well.
+  // Why it is slow or down now, for people, without the target's name; empty when all is well.
   virtual std::string condition() const = 0;
 };
 
-// kind: "elasticsearch" or "ndjson"; options: JSON text as stored; secret: names CONVEYOR_<SECRET>_PASSWORD and _API_KEY.
-Result<std::unique_ptr<Target>> make_target(const std::string& kind, const std::string& options, const std::string& secret);
+// kind: "elasticsearch" or "ndjson"; options: JSON text as stored; secret: names CONVEYOR_<SECRET>_PASSWORD and
+// _API_KEY.
+Result<std::unique_ptr<Target>> make_target(const std::string& kind, const std::string& options,
+                                            const std::string& secret);
 
 }  // namespace conveyor

@@ -1,0 +1,113 @@
+// Elasticsearch and OpenSearch, by what all their supported versions have in common.
+//
+// Sending: bodies wait in a queue in which deliveries take turns; as many requests as the cluster can take are under
+// way. A request that is refused for its size or for one of its documents is sent again in halves, down to the one at
+// fault, so that send() never ends in Outcome::shrink. Halves are slices of the one body: nothing is copied.
+//
+// Before a destination is written to, and every few seconds while it is, the mark in the index's _meta is looked at: a
+// bulk request to an index that someone deleted would make a new one, without our mapping.
+//
+// Threads: all state of sending lives on the HTTP client's thread and has no lock; what condition() needs has one.
+#pragma once
+
+#include <map>
+#include <mutex>
+
+#include "decide/concurrency.hpp"
+#include "decide/fair_queue.hpp"
+#include "decide/nodes.hpp"
+#include "http/client.hpp"
+#include "target/elasticsearch_options.hpp"
+#include "target/target.hpp"
+
+namespace conveyor {
+
+class Elasticsearch final : public Target {
+ public:
+  Elasticsearch(ElasticsearchOptions options, std::string secret);
+
+  void append_document(Body& body, std::string_view key, std::uint64_t version,
+                       std::string_view document) const override;
+  void append_delete(Body& body, std::string_view key, std::uint64_t version) const override;
+  void send(const Destination& destination, std::shared_ptr<const Body> body, Done done) override;
+  Result<IndexState> prepare(Destination& destination, const IndexState& stored, bool will_fill) override;
+  Result<IndexState> finish_fill(const Destination& destination, const IndexState& stored) override;
+  bool can_list_ids() const override { return true; }
+  Result<IdPage> list_ids(const Destination& destination, const std::string& position) override;
+  Result<bool> remove_destination(const Destination& destination, const IndexState& stored) override;
+  void reconfigure(const std::string& options) override;
+  std::string condition() const override;
+
+ private:
+  // One send(), until all its parts are settled.
+  struct Sending {
+    std::string delivery, index, origin;
+    std::shared_ptr<const Body> body;
+    Done done;
+    SendResult result;
+    std::size_t parts = 1;
+    Time begun;
+  };
+  // Items first … first + count - 1 of a body: what one request carries.
+  struct Part {
+    std::shared_ptr<Sending> sending;
+    std::size_t first, count;
+  };
+  // What is known of a concrete index, and the parts that wait for it to be known.
+  struct Checked {
+    Time at{};
+    bool asking = false;
+    std::vector<Part> waiting;
+  };
+
+  // elasticsearch_watch.cpp
+  bool ready(Part& part, const std::string& node);
+  void checked(const std::string& index, const std::string& node, http::Response response);
+  void node_failed(const std::string& node, const std::string& reason);
+  void probe(const std::string& node);
+
+  // elasticsearch_send.cpp
+  void pump();
+  void request(Part part, const std::string& node);
+  void answered(Part part, const std::string& node, http::Response response);
+  void read_items(const Part& part, const http::Response& response);
+  void refused(Part part, const http::Response& response);
+  void unanswered(Part part, const std::string& node, const http::Response& response);
+  void split(const Part& part);
+  void again(Part part);
+  void settle(const Part& part, Outcome outcome, const std::string& type, const std::string& reason);
+  void close(const Part& part);
+  void give_up_queue();
+  void set_trouble(std::string trouble);
+
+  // elasticsearch_index.cpp
+  struct Answer {
+    int status = 0;
+    std::string body, type, reason;
+  };
+  Result<Answer> ask(const std::string& method, const std::string& path, const std::string& body = {});
+  static Failure failure_of(const Answer& answer, const std::string& doing);
+  Result<bool> exists_and_ours(const Destination& destination, const std::string& index);
+  Result<bool> alias_is_ours(const Destination& destination, const std::string& index);
+  Result<bool> point_alias(const Destination& destination, const std::string& index);
+  Result<IndexState> create(const Destination& destination, const std::string& index, bool will_fill);
+  Result<IndexState> adopt(const Destination& destination, const std::string& index, bool will_fill);
+
+  const std::string secret_;
+  Nodes nodes_;
+
+  // On the client's thread only.
+  FairQueue<Part> queue_;
+  std::map<std::string, Checked> checked_;
+  Concurrency concurrency_;
+  int in_flight_ = 0;
+  Duration request_timeout_;
+  std::size_t largest_accepted_ = 1 << 20;  // bytes: a larger body first asks whether it may come
+
+  mutable std::mutex condition_mutex_;
+  std::string trouble_, bad_options_;
+
+  http::Client client_;  // last: it ends first, and its last callbacks find everything else in place
+};
+
+}  // namespace conveyor
