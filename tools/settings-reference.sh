@@ -19,10 +19,12 @@ generate() {
 <!-- Made by tools/settings-reference.sh from the extension itself; do not edit. -->
 # Settings
 
-Settings of the server hold for a whole database cluster, database or role; options belong to one target, feed or delivery.
+[Settings of the server](#settings-of-the-server) hold for a whole cluster, database or role; [options](#options) belong to one target, feed or delivery;
+[the agent](#the-agent) has its command line and a file.
 
 END
   psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -f "$root/tools/settings-reference.sql"
+  cat "$root/tools/settings-reference.agent.md"
 }
 
 made=$(generate "$1")
