@@ -44,10 +44,11 @@ extern "C" {
 
 // Defines the C function behind `conveyor.NAME`: CONVEYOR_FUNCTION(log_size) { … PG_RETURN_INT64(…); }
 // In SQL: AS 'MODULE_PATHNAME', 'conveyor_NAME'. The prefix keeps our symbols apart from the server's.
-#define CONVEYOR_FUNCTION(name)                \
-  extern "C" {                                 \
-  PG_FUNCTION_INFO_V1(conveyor_##name);        \
-  }                                            \
+#define CONVEYOR_FUNCTION(name)                             \
+  extern "C" {                                              \
+  PGDLLEXPORT Datum conveyor_##name(PG_FUNCTION_ARGS);      \
+  PG_FUNCTION_INFO_V1(conveyor_##name);                     \
+  }                                                         \
   extern "C" Datum conveyor_##name(PG_FUNCTION_ARGS)
 
 namespace conveyor::compat {

@@ -134,7 +134,7 @@ CONVEYOR_FUNCTION(log_size) { PG_RETURN_INT64(static_cast<int64>(segments_size()
 // Statement trigger on conveyor.log_segment: plain rows send no relcache invalidation by themselves.
 CONVEYOR_FUNCTION(log_segment_changed) {
   CacheInvalidateRelcacheByRelid(extension_table("log_segment"));
-  PG_RETURN_NULL();
+  return PointerGetDatum(nullptr);
 }
 
 }  // namespace conveyor
