@@ -162,12 +162,25 @@ BEGIN
 END
 $$;
 
--- Options as they apply: the given ones over the defaults, in plain units (option_plain()).
-CREATE FUNCTION conveyor.complete_options(object text, kind text, options jsonb) RETURNS jsonb
+-- The defaults, in plain units (option_plain()).
+CREATE FUNCTION conveyor.option_defaults(object text, kind text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-RETURN (SELECT coalesce(jsonb_object_agg(d.name, conveyor.option_plain(d.type, coalesce(options -> d.name, d.default_value))), '{}')
+RETURN (SELECT coalesce(jsonb_object_agg(d.name, conveyor.option_plain(d.type, d.default_value)), '{}')
           FROM conveyor.option_definition d
-         WHERE d.object = complete_options.object
-           AND (d.kind IS NULL OR d.kind = complete_options.kind)
-           AND coalesce(options -> d.name, d.default_value) IS NOT NULL);
+         WHERE d.object = option_defaults.object AND (d.kind IS NULL OR d.kind = option_defaults.kind) AND d.default_value IS NOT NULL);
+
+-- What was given, in plain units. Laid over the defaults it makes the options that apply.
+CREATE FUNCTION conveyor.given_options(object text, kind text, options jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN (SELECT coalesce(jsonb_object_agg(d.name, conveyor.option_plain(d.type, e.value)), '{}')
+          FROM jsonb_each(options) AS e
+          JOIN conveyor.option_definition d ON d.object = given_options.object AND d.name = e.key AND (d.kind IS NULL OR d.kind = given_options.kind));
+
+-- One option of a delivery as it applies.
+CREATE FUNCTION conveyor.delivery_option(options jsonb, name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN (SELECT conveyor.option_plain(d.type, coalesce(options -> d.name, d.default_value)) #>> '{}'
+          FROM conveyor.option_definition d WHERE d.object = 'delivery' AND d.name = delivery_option.name);

@@ -34,7 +34,7 @@ BEGIN
     ON CONFLICT (delivery, conveyor.key_digest(key)) DO UPDATE
        SET type = excluded.type, reason = excluded.reason, attempts = d.attempts + excluded.attempts, last_at = clock_timestamp();
 
-    SELECT (conveyor.complete_options('delivery', NULL, d.options) ->> 'dead_letter_limit')::bigint INTO ceiling
+    SELECT conveyor.delivery_option(d.options, 'dead_letter_limit')::bigint INTO ceiling
       FROM conveyor.delivery_definition d WHERE d.delivery = put_dead_letters.delivery;
     -- Counts no further than it must.
     SELECT count(*) INTO number

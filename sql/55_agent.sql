@@ -208,7 +208,7 @@ BEGIN
     SELECT s.delivery
       FROM conveyor.delivery_state s
       JOIN conveyor.delivery_definition d USING (delivery)
-     CROSS JOIN LATERAL (SELECT array_agg(c.capture) AS captures FROM conveyor.watch w JOIN conveyor.capture c ON c.relation = w.relation::oid
+     CROSS JOIN LATERAL (SELECT coalesce(array_agg(c.capture), '{}') AS captures FROM conveyor.watch w JOIN conveyor.capture c ON c.relation = w.relation::oid
                           WHERE w.feed = d.feed) AS f
      WHERE s.agent = agent_poll.agent AND s.paused_at IS NULL AND s.held_at IS NULL
        AND conveyor.log_has_pending(s.cursor, f.captures);

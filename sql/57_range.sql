@@ -39,7 +39,7 @@ BEGIN
         IF asked.exhausted THEN
             RETURN NULL;
         END IF;
-        SELECT (conveyor.complete_options('delivery', NULL, d.options) ->> 'range_size')::int INTO size
+        SELECT conveyor.delivery_option(d.options, 'range_size')::int INTO size
           FROM conveyor.delivery_definition d WHERE d.delivery = range_claim.delivery;
         INSERT INTO conveyor.request_range (request, range, first_key, last_key, lease)
         VALUES (asked.id, asked.ranges + 1, asked.position, conveyor.range_end(delivery, asked.position, size), lease)

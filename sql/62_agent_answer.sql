@@ -101,7 +101,21 @@ CREATE FUNCTION conveyor.agent_deliveries(agent text) RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- Twice a second for hundreds of deliveries: what is the same for many is worked out once.
     RETURN (
+        WITH defaults AS MATERIALIZED (
+            SELECT k.object, k.kind, conveyor.option_defaults(k.object, k.kind) AS options
+              FROM (VALUES ('delivery', NULL), ('target', 'elasticsearch'), ('target', 'ndjson')) AS k(object, kind)
+        ), target AS MATERIALIZED (
+            SELECT t.target, t.kind, coalesce(t.options ->> 'secret', t.target) AS secret,
+                   f.options || conveyor.given_options('target', t.kind, t.options) AS options
+              FROM conveyor.target_definition t JOIN defaults f ON f.object = 'target' AND f.kind = t.kind
+        ), feed AS MATERIALIZED (
+            SELECT f.feed, conveyor.feed_columns(f.document_view) AS columns
+              FROM conveyor.feed_definition f
+             WHERE f.feed IN (SELECT d.feed FROM conveyor.delivery_definition d JOIN conveyor.delivery_state s USING (delivery)
+                               WHERE s.agent = agent_deliveries.agent)
+        )
         SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'delivery', s.delivery,
                    'lease', s.lease,
@@ -110,12 +124,12 @@ BEGIN
                    'kind', t.kind,
                    'destination', d.destination,
                    'state', conveyor.state_name(s),
-                   'options', conveyor.complete_options('delivery', NULL, d.options),
-                   'target_options', conveyor.complete_options('target', t.kind, t.options),
-                   'secret', coalesce(t.options ->> 'secret', t.target),
+                   'options', (SELECT f.options FROM defaults f WHERE f.object = 'delivery') || conveyor.given_options('delivery', NULL, d.options),
+                   'target_options', t.options,
+                   'secret', t.secret,
                    'index', s.index,
                    'dead_letters', (SELECT count(*) FROM (SELECT FROM conveyor.dead_letter_store l WHERE l.delivery = s.delivery LIMIT 1000) AS few),
-                   'columns', conveyor.feed_columns(f.document_view),
+                   'columns', f.columns,
                    'requests', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'kind', r.kind, 'phase', r.phase, 'state', r.state,
                                                                              'at_least', r.at_least::text) ORDER BY r.id), '[]')
                                   FROM conveyor.request r WHERE r.delivery = s.delivery AND r.state IN ('open', 'paused')),
@@ -124,8 +138,8 @@ BEGIN
                    'orphans', EXISTS (SELECT conveyor.orphans(s.delivery))) ORDER BY s.delivery), '[]')
           FROM conveyor.delivery_state s
           JOIN conveyor.delivery_definition d USING (delivery)
-          JOIN conveyor.target_definition t USING (target)
-          JOIN conveyor.feed_definition f USING (feed)
+          JOIN target t USING (target)
+          JOIN feed f USING (feed)
          CROSS JOIN conveyor.identity i
          WHERE s.agent = agent_deliveries.agent);
 END
@@ -144,7 +158,7 @@ BEGIN
     RETURN (
         SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'id', r.id, 'delivery', r.delivery, 'target', r.target, 'kind', r.kind, 'destination', r.destination, 'index', r.index,
-                   'target_options', conveyor.complete_options('target', r.kind, r.target_options),
+                   'target_options', conveyor.option_defaults('target', r.kind) || conveyor.given_options('target', r.kind, r.target_options),
                    'secret', coalesce(r.target_options ->> 'secret', r.target)) ORDER BY r.id), '[]')
           FROM conveyor.destination_removal r
          WHERE r.agent = agent_removals.agent AND (SELECT i.confirmed FROM conveyor.identity i));
