@@ -228,7 +228,7 @@ void Client::Loop::set_options(Exchange& exchange) {
   if (!settings_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings_.ca_file.c_str());
   if (!settings_.cert_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLCERT, settings_.cert_file.c_str());
   if (!settings_.key_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLKEY, settings_.key_file.c_str());
-  if (settings_.gzip) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+  if (request.gzip) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 
   curl_slist* headers = nullptr;
   if (!settings_.api_key.empty()) {
@@ -249,7 +249,7 @@ void Client::Loop::set_options(Exchange& exchange) {
 
 void Client::Loop::set_body(Exchange& exchange) {
   CURL* easy = exchange.easy.get();
-  const bool gzip = settings_.gzip && !exchange.request.body.empty();
+  const bool gzip = exchange.request.gzip && !exchange.request.body.empty();
   exchange.upload.open(exchange.request.body, gzip);
   curl_slist* headers = exchange.headers.release();
   curl_easy_setopt(easy, CURLOPT_POST, 1L);

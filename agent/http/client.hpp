@@ -19,7 +19,6 @@ namespace conveyor::http {
 struct Settings {
   Duration connect_timeout = std::chrono::seconds(5);
   Duration request_timeout = std::chrono::seconds(60);
-  bool gzip = false;       // compress bodies on the way out
   bool tls_verify = true;  // certificate and host name
   std::string ca_file;     // PEM; empty: the system's
   std::string cert_file, key_file;
@@ -34,6 +33,7 @@ struct Request {
   std::string content_type;              // empty: no body
   std::string_view body;                 // read in place
   std::shared_ptr<const void> owner;     // keeps what `body` points into
+  bool gzip = false;                     // compress the body on the way out
   bool expect_continue = false;          // let the server refuse the body by its size before it is sent
   Duration timeout{0};                   // zero: the settings' request_timeout
   std::size_t max_response = 64u << 20;  // bytes; a longer answer counts as none

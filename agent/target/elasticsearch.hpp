@@ -42,6 +42,7 @@ class Elasticsearch final : public Target {
   // One send(), until all its parts are settled.
   struct Sending {
     std::string delivery, index, origin;
+    bool gzip = false;
     std::shared_ptr<const Body> body;
     Done done;
     SendResult result;

@@ -39,6 +39,11 @@ double number_option(const json_t* options, const char* name, double otherwise, 
   return number;
 }
 
+// agent_sync() hands intervals out in milliseconds.
+Duration milliseconds_option(const json_t* options, const char* name, double otherwise, double maximum) {
+  return from_seconds(number_option(options, name, otherwise, 1, maximum) / 1000);
+}
+
 struct FreeUrl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
@@ -89,13 +94,12 @@ ElasticsearchOptions read(const json_t* options, const std::string& secret) {
   if (read.urls.empty()) throw BadOption("option url must name at least one address");
 
   read.max_in_flight = static_cast<int>(number_option(options, "max_in_flight", 8, 1, 256));
-  read.http.gzip = flag_option(options, "gzip", false);
-  read.http.request_timeout = from_seconds(number_option(options, "timeout", 60, 0.1, 3600));
-  read.http.connect_timeout = from_seconds(number_option(options, "connect_timeout", 5, 0.1, 600));
-  read.http.tls_verify = flag_option(options, "tls_verify", true);
-  read.http.ca_file = text_option(options, "tls_ca_file");
-  read.http.cert_file = text_option(options, "tls_cert_file");
-  read.http.key_file = text_option(options, "tls_key_file");
+  read.http.request_timeout = milliseconds_option(options, "timeout", 60000, 3600000);
+  read.http.connect_timeout = milliseconds_option(options, "connect_timeout", 5000, 300000);
+  read.http.tls_verify = flag_option(options, "verify_tls", true);
+  read.http.ca_file = text_option(options, "ca_file");
+  read.http.cert_file = text_option(options, "client_cert_file");
+  read.http.key_file = text_option(options, "client_key_file");
 
   read.http.user = text_option(options, "user");
   read.http.api_key = environment(secret_variable(secret, "API_KEY"));

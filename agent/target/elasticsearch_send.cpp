@@ -33,6 +33,7 @@ void Elasticsearch::send(const Destination& destination, std::shared_ptr<const B
   sending->delivery = destination.delivery;
   sending->index = destination.index;
   sending->origin = destination.origin;
+  sending->gzip = json_is_true(json_object_get(parse_json(destination.options).get(), "compress"));
   sending->body = std::move(body);
   sending->done = std::move(done);
   sending->begun = Clock::now();
@@ -82,6 +83,7 @@ void Elasticsearch::request(Part part, const std::string& node) {
   request.content_type = "application/x-ndjson";
   request.body = wire.bytes;
   request.owner = sending.body;
+  request.gzip = sending.gzip;
   request.expect_continue = wire.bytes.size() > largest_accepted_;
   ++in_flight_;
   client_.request(std::move(request), [this, part = std::move(part), node](http::Response response) mutable {
