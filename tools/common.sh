@@ -3,6 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
+shopt -s inherit_errexit
 # What is made for a server must be readable by its user, whatever the caller's mask.
 umask 022
 
