@@ -19,6 +19,7 @@ extern "C" {
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
@@ -78,6 +79,14 @@ inline void rebuild_indexes(Oid relation) {
 #else
   reindex_relation(relation, 0, &params);
 #endif
+}
+
+// What the columns of a join (and, from 18 on, of a GROUP BY) stand for; NIL for other entries of a range table.
+inline List *entry_expressions(const RangeTblEntry *entry) {
+#if PG_VERSION_NUM >= 180000
+  if (entry->rtekind == RTE_GROUP) return entry->groupexprs;
+#endif
+  return entry->rtekind == RTE_JOIN ? entry->joinaliasvars : NIL;
 }
 
 }  // namespace conveyor::compat

@@ -1,6 +1,6 @@
 #include "fetch/keys.hpp"
 
-#include "fetch/key_text.hpp"
+#include "fetch/split_key.hpp"
 
 extern "C" {
 #include "utils/resowner.h"

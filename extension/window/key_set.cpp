@@ -44,8 +44,6 @@ void key_set_clear(KeySet* set) {
   MemoryContextSwitchTo(old);
 }
 
-Size key_set_memory(const KeySet* set) { return set->arena_size + (set->mask + 1) * sizeof(uint64); }
-
 Size key_set_memory_after(const KeySet* set, uint32 length) {
   uint64 slots = set->mask + 1;
   if ((set->count + 1) * 4 > slots * 3) slots *= 2;

@@ -29,8 +29,7 @@ void key_set_init(KeySet* set);
 void key_set_clear(KeySet* set);
 void key_set_free(KeySet* set);
 
-// Bytes that the set occupies, and those it would occupy at most after one more string of `length`.
-Size key_set_memory(const KeySet* set);
+// Bytes that the set occupies once it has room for one more string of `length`.
 Size key_set_memory_after(const KeySet* set, uint32 length);
 
 void key_set_grow_slots(KeySet* set);

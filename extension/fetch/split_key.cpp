@@ -1,4 +1,4 @@
-#include "fetch/key_text.hpp"
+#include "fetch/split_key.hpp"
 
 extern "C" {
 #include "lib/stringinfo.h"

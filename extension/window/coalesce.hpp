@@ -1,0 +1,16 @@
+// Collecting the distinct entries of packed rows: what a key changed a thousand times costs once.
+#pragma once
+
+#include "window/watches.hpp"
+
+namespace conveyor {
+
+// Adds a packed row's entries to those of its capture.
+void coalesce(WindowCapture* capture, const char* entries, int32 length);
+
+// Bytes that the slice will occupy with one more row.
+Size slice_memory(const Watches* watches);
+
+void slice_clear(Watches* watches);
+
+}  // namespace conveyor
