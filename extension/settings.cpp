@@ -84,6 +84,9 @@ void define_settings() {
                              "NAME=ACTION[,…]; actions: stop, kill, panic, error, sleep:MILLISECONDS.",
                              &settings.failpoint, "", PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, check_failpoint,
                              nullptr, nullptr);
+  DefineCustomBoolVariable("conveyor.installing", "Set while capture triggers are put in place; not for people.", nullptr,
+                           &settings.installing, false, PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL,
+                           nullptr, nullptr, nullptr);
   MarkGUCPrefixReserved("conveyor");
 }
 

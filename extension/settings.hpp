@@ -25,6 +25,9 @@ struct Settings {
 
   // Tests
   char *failpoint;
+
+  // Internal: our own DDL is being run, which our event triggers need not look at
+  bool installing;
 };
 
 extern Settings settings;

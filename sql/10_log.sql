@@ -81,6 +81,15 @@ CREATE TABLE conveyor.capture (
 CREATE UNIQUE INDEX capture_relation ON conveyor.capture (relation) WHERE retired_at IS NULL;
 COMMENT ON TABLE conveyor.capture IS 'what the capture triggers record, present and past';
 
+-- The tables that have the triggers of a capture: what was attached or detached since shows by comparison.
+CREATE TABLE conveyor.capture_member (
+    capture  int REFERENCES conveyor.capture,
+    member   oid,
+    PRIMARY KEY (capture, member)
+);
+CREATE INDEX capture_member_member ON conveyor.capture_member (member);
+COMMENT ON TABLE conveyor.capture_member IS 'a captured relation, its partitions and its inheritance children';
+
 CREATE FUNCTION conveyor.capture() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'conveyor_capture';
 COMMENT ON FUNCTION conveyor.capture() IS 'records the keys of changed rows; made a trigger by install_capture()';
