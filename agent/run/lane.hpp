@@ -1,0 +1,116 @@
+// What all pieces of work of one delivery share under one lease: where documents come from and go to, what may be used
+// for it, and what people and /metrics are told.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+
+#include "decide/token_bucket.hpp"
+#include "run/budget.hpp"
+#include "run/fencer.hpp"
+#include "run/spec.hpp"
+#include "run/store.hpp"
+#include "run/versions.hpp"
+#include "target/target.hpp"
+
+namespace conveyor {
+
+// What may change while work goes on.
+struct Limits {
+  std::size_t batch_bytes = 5u << 20;
+  int in_flight = 4;
+  int page_keys = 1000;            // keys in one fetch
+  std::size_t most_items = 20'000; // documents in one body
+  Duration retry_delay = std::chrono::milliseconds(100), max_retry_delay = std::chrono::minutes(1);
+  int max_attempts = 10;           // of a document that fails alone, for reasons that might pass
+  bool dead_letters = false;       // the delivery has some: say which keys were delivered since
+};
+
+// Answers arrive on the target's thread and wake whoever waits for them. Shared with the requests under way, which may
+// outlive the lane.
+struct Exchange {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  int in_flight = 0;
+};
+
+struct Progress {
+  std::atomic<std::int64_t> sent{0}, deleted{0}, superseded{0}, retries{0}, dead{0}, windows{0};
+};
+
+class Lane {
+ public:
+  // `start`: the cursor that the lease began with, and the version of a read in that snapshot.
+  Lane(std::string name, Store& source, Target& place, ByteBudget& bytes, std::stop_token end, Duration orphan_time,
+       std::string start, std::uint64_t start_version)
+      : delivery(std::move(name)),
+        store(source),
+        target(place),
+        budget(bytes),
+        stop(std::move(end)),
+        versions(std::make_shared<Versions>(orphan_time, start_version)),
+        exchange(std::make_shared<Exchange>()),
+        fencer(source),
+        cursor_(std::move(start)) {}
+
+  const std::string delivery;
+  Store& store;
+  Target& target;
+  ByteBudget& budget;
+  const std::stop_token stop;
+  const std::shared_ptr<Versions> versions;
+  const std::shared_ptr<Exchange> exchange;
+  Fencer fencer;
+  Progress progress;
+  // No new work: what is in flight is settled, what is not complete is left to whoever comes next.
+  std::atomic<bool> winding_down{false};
+
+  void configure(const DeliverySpec& spec, Time now);
+  Limits limits() const;
+  Destination destination() const;
+  void set_destination(Destination prepared);
+
+  std::string cursor() const;
+  // Moves the cursor, or (until empty) records a checkpoint where it stands. One at a time, so that none goes back.
+  void advance(const std::string& until, const Checkpoint& checkpoint);
+
+  // How long the delivery's rate asks to wait; zero: `documents` are taken.
+  Duration take_rate(std::size_t documents, Time now);
+
+  // Why work is slow or stands still, for people; empty: it is not.
+  void set_waiting(std::string reason);
+  std::string throttle() const;
+  void set_error(std::string error);
+  std::string last_error() const;
+
+ private:
+  mutable std::mutex mutex_;
+  Limits limits_;
+  Destination destination_;
+  TokenBucket bucket_;
+  bool rated_ = false;  // the rate made somebody wait of late
+  Time rated_at_{};
+  std::string waiting_, last_error_;
+  mutable std::mutex cursor_mutex_;
+  std::string cursor_;
+};
+
+// The target said that nothing of this delivery can succeed until a person acts.
+class Held : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The lane winds down: the piece of work was left incomplete, nothing of it is in flight.
+class LeftIncomplete : public std::runtime_error {
+ public:
+  LeftIncomplete() : std::runtime_error("left incomplete") {}
+};
+
+}  // namespace conveyor

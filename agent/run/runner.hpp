@@ -1,0 +1,109 @@
+// Runs one delivery under one lease: a thread that prepares the destination and drains windows, and as many others as the
+// delivery has job lists while requests (backfill, re-check, resync) are open. The lease's end is the runner's end.
+//
+// update(), changes(), report() and the stopping calls may come from any thread.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "decide/backoff.hpp"
+#include "run/lane.hpp"
+#include "run/shared_target.hpp"
+#include "run/work.hpp"
+
+namespace conveyor {
+
+// For agent_sync(), /metrics and logs.
+struct DeliveryReport {
+  std::string delivery, throttle, last_error;
+  std::int64_t sent = 0, deleted = 0, superseded = 0, retries = 0, dead = 0, windows = 0;
+  std::size_t bytes_in_memory = 0;
+};
+
+class Runner {
+ public:
+  using MakeStore = std::function<std::unique_ptr<Store>(std::stop_token)>;
+
+  // `origin` names database and delivery to the target.
+  Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin,
+         Duration orphan_time);
+  ~Runner();
+
+  std::int64_t lease() const { return lease_; }
+  const std::string& delivery() const { return lane_->delivery; }
+  const std::shared_ptr<SharedTarget>& place() const { return place_; }
+  Store& store() { return *store_; }
+
+  // What the database says now.
+  void update(DeliverySpec spec);
+  // A poll that began at `polled_at` found changes. True when this was news.
+  bool changes(Time polled_at);
+  bool draining() const;
+  DeliveryReport report() const;
+
+  // No new work; what is under way is brought to its end.
+  void wind_down();
+  // Nothing is under way any more.
+  bool quiet() const;
+  // The lease is lost, or time is up: everything is dropped, nothing recorded.
+  void stop();
+  bool lease_lost() const { return lost_; }
+  // Something went on under this lease of which nobody knows how it ended; a new lease makes it somebody's again.
+  bool renewal_due() const { return renewal_due_ || lane_->versions->unanswered_for(std::chrono::minutes(1), Clock::now()); }
+
+ private:
+  struct Job {
+    enum class Kind { fill, sweep, keys, orphans } kind = Kind::fill;
+    Request request;
+    std::optional<Range> range;
+  };
+  struct Worker {
+    std::jthread thread;
+    std::atomic<bool> over{false};
+  };
+
+  void run();
+  bool has_work_locked() const;
+  void prepare();
+  void finish_fill();
+  void drain();
+  std::optional<Job> pick_locked();
+  void perform(Job& job);
+  std::optional<Range> claim(std::int64_t request);
+  void put_back(Job job);
+  void start_workers_locked();
+  // Deals with the exception that is in flight; `rest` is how long to leave the work alone.
+  void trouble(const char* doing, Backoff& backoff);
+  void hold(const std::string& reason);
+  void rest(Duration duration);
+  void index_became(const std::string& index);
+
+  const std::int64_t lease_;
+  const std::string origin_;
+  std::stop_source stop_;
+  std::shared_ptr<SharedTarget> place_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Lane> lane_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  DeliverySpec spec_;
+  std::string index_;
+  bool prepared_ = false, prepared_to_fill_ = false, filling_index_ = false;
+  bool changed_ = false, draining_ = false, shutting_down_ = false;
+  std::atomic<bool> lost_{false}, renewal_due_{false};
+  Time moved_at_{};
+  // Requests: with nothing to hand out until the next update(); being worked on by one thread; swept.
+  std::set<std::int64_t> exhausted_, taken_, over_;
+  std::list<std::pair<std::int64_t, Range>> left_;     // ranges of ours that came to nothing, to be done again
+  bool orphans_taken_ = false;
+  int working_ = 0;
+  std::list<Worker> workers_;
+  std::jthread thread_;
+};
+
+}  // namespace conveyor
