@@ -32,6 +32,9 @@ void cursor_open(Cursor* cursor, SPIPlanPtr plan, Datum* values, const char* nul
   Assert(!cursor_is_open(cursor));
   Portal portal = SPI_cursor_open(nullptr, plan, values, nulls, true);
   strlcpy(cursor->name, portal->name, sizeof cursor->name);
+  // The executor has its environment (relations of a key query) by now. What the portal says of it only makes
+  // SPI_finish() drop the portal, on the assumption that the environment goes then; ours lives as long as the cursor.
+  portal->queryEnv = nullptr;
 }
 
 bool cursor_run(Cursor* cursor, TakeRow take, void* taker) {

@@ -21,7 +21,8 @@ struct Cursor {
 // Takes one row; false stops the run behind this row. The slot is valid during the call only.
 using TakeRow = bool (*)(void* taker, TupleTableSlot* slot);
 
-// Opens the plan in the active snapshot. SPI must be connected; SPI may be left before the cursor is read.
+// Opens the plan in the active snapshot. SPI must be connected; SPI may be left before the cursor is read;
+// relations registered with SPI must live as long as the cursor.
 void cursor_open(Cursor* cursor, SPIPlanPtr plan, Datum* values, const char* nulls);
 
 // Gives rows to `take` until it returns false (then false) or there are no more (then true; the cursor is closed).

@@ -35,6 +35,12 @@ void pin(const char* name, const char* value) {
   set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+// Unless it is named, the schema of temporary tables comes first, and whoever reads may have made some.
+const char* with_temporary_last(const char* path) {
+  if (strstr(path, "pg_temp") != nullptr) return path;
+  return path[strspn(path, " ")] == '\0' ? "pg_catalog, pg_temp" : psprintf("%s, pg_temp", path);
+}
+
 Scope enter(Oid user, int restriction) {
   Scope scope;
   GetUserIdAndSecContext(&scope.user, &scope.security);
@@ -55,7 +61,7 @@ Scope scope_enter_internal(Oid user) {
 Scope scope_enter_owner(Oid owner, const char* search_path) {
   Scope scope = enter(owner, SECURITY_RESTRICTED_OPERATION);
   for (const Setting& setting : kPinned) pin(setting.name, setting.value);
-  pin("search_path", search_path);
+  pin("search_path", with_temporary_last(search_path));
   return scope;
 }
 
