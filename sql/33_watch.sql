@@ -64,12 +64,12 @@ CREATE FUNCTION conveyor.put_watch(feed text, relation regclass, columns text[],
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    key_types oid[];
+    of_feed   conveyor.feed_definition;
     recorded  text[];
 BEGIN
     PERFORM conveyor.check_watchable(relation);
-    SELECT f.key_types::oid[] INTO key_types FROM conveyor.feed_definition f WHERE f.feed = put_watch.feed FOR UPDATE;
-    recorded := conveyor.analyse_watch(relation, columns, documents, key_types);
+    SELECT f.* INTO of_feed FROM conveyor.feed_definition f WHERE f.feed = put_watch.feed FOR UPDATE;
+    recorded := conveyor.analyse_watch(relation, columns, documents, of_feed.key_types::oid[], of_feed.search_path);
     INSERT INTO conveyor.watch AS w (feed, relation, columns, documents, recorded, derived)
     VALUES (feed, relation, columns, documents, recorded, derived)
     ON CONFLICT ON CONSTRAINT watch_pkey DO UPDATE

@@ -14,7 +14,7 @@ CREATE TABLE conveyor.agent (
 COMMENT ON TABLE conveyor.agent IS 'agents and their heartbeats; read it as the view agent_status';
 
 CREATE FUNCTION conveyor.lease_timeout() RETURNS interval
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 RETURN conveyor.setting_interval('conveyor.lease_timeout');
 

@@ -2,7 +2,7 @@
 
 -- First that applies; delivery_status shows the same word.
 CREATE FUNCTION conveyor.state_name(state conveyor.delivery_state) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 RETURN CASE
            WHEN state.paused_at IS NOT NULL THEN 'paused'
@@ -13,25 +13,12 @@ RETURN CASE
            ELSE 'live'
        END;
 
--- The view's columns as mappings need them: [{name, type, array}], domains followed down to what they are made of.
-CREATE FUNCTION conveyor.feed_columns(document_view regclass) RETURNS jsonb
+-- The view's columns as mappings are made of them: [{name, type, array}].
+CREATE FUNCTION conveyor.feed_columns(feed text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    WITH RECURSIVE base(attnum, attname, type, is_array) AS (
-        SELECT a.attnum, a.attname, a.atttypid, false
-          FROM pg_attribute a WHERE a.attrelid = document_view AND a.attnum > 0 AND NOT a.attisdropped
-        UNION ALL
-        SELECT b.attnum, b.attname, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END, b.is_array OR t.typtype <> 'd'
-          FROM base b JOIN pg_type t ON t.oid = b.type
-         WHERE t.typtype = 'd' OR t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1
-    )
-    SELECT coalesce(jsonb_agg(jsonb_build_object('name', b.attname, 'array', b.is_array,
-                                                 'type', CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'c' THEN 'composite' ELSE t.typname END)
-                              ORDER BY b.attnum), '[]')
-      FROM base b JOIN pg_type t ON t.oid = b.type
-     WHERE NOT (t.typtype = 'd' OR t.typcategory = 'A' AND t.typelem <> 0 AND t.typlen = -1);
-END;
+RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.name, 'type', c.type, 'array', c.is_array)), '[]')
+          FROM conveyor.document_columns(feed) AS c);
 
 -- Does the delivery have deletes whose older requests belonged to a lease that has been gone for orphan_time?
 -- One that was entered later cannot be undone by them.
@@ -111,7 +98,7 @@ BEGIN
                    f.options || conveyor.given_options('target', t.kind, t.options) AS options
               FROM conveyor.target_definition t JOIN defaults f ON f.object = 'target' AND f.kind = t.kind
         ), feed AS MATERIALIZED (
-            SELECT f.feed, conveyor.feed_columns(f.document_view) AS columns
+            SELECT f.feed, conveyor.feed_columns(f.feed) AS columns
               FROM conveyor.feed_definition f
              WHERE f.feed IN (SELECT d.feed FROM conveyor.delivery_definition d JOIN conveyor.delivery_state s USING (delivery)
                                WHERE s.agent = agent_deliveries.agent)
