@@ -21,6 +21,7 @@ CREATE TABLE conveyor.delivery_state (
     cursor                pg_snapshot NOT NULL,                  -- everything visible here is acknowledged
     lease                 bigint NOT NULL DEFAULT 0 CHECK (lease >= 0),
     agent                 text,                                  -- holder of the lease, while its heart beats
+    advanced_at           timestamptz NOT NULL DEFAULT clock_timestamp(),  -- when the cursor moved last
     oldest_version        bigint,                                -- no open request of this lease is older; NULL: nothing read yet
     paused_at             timestamptz,
     paused_reason         text,

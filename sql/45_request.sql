@@ -92,7 +92,7 @@ BEGIN
     SELECT s.* INTO state FROM conveyor.delivery_state s WHERE s.delivery = open_recheck.delivery FOR UPDATE;
     start := conveyor.latest_snapshot();
     UPDATE conveyor.delivery_state s
-       SET cursor = start, stale_at = clock_timestamp(), stale_reason = reason, updated_at = clock_timestamp()
+       SET cursor = start, advanced_at = clock_timestamp(), stale_at = clock_timestamp(), stale_reason = reason, updated_at = clock_timestamp()
      WHERE s.delivery = open_recheck.delivery;
     PERFORM conveyor.new_lease(delivery, state.agent);
     RETURN conveyor.open_request(delivery, 'recheck', start, reason);

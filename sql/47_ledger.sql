@@ -143,6 +143,7 @@ AS $$
 BEGIN
     UPDATE conveyor.delivery_state s
        SET cursor = coalesce(until, s.cursor),
+           advanced_at = CASE WHEN until IS NULL THEN s.advanced_at ELSE clock_timestamp() END,
            -- With nothing open settled_below is boundless; what will be read next is not older than the cursor, as a rule,
            -- and where it is (a range that began earlier), fence() lowers the bound.
            oldest_version = least(settled_below, greatest(s.oldest_version, conveyor.version_of(coalesce(until, s.cursor), i.epoch))),

@@ -176,6 +176,8 @@ CREATE FUNCTION conveyor.agent_sync(agent text, report jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    answer jsonb;
 BEGIN
     UPDATE conveyor.agent a
        SET heartbeat_at = clock_timestamp(), backend = pg_backend_pid(), documents_per_second = (report ->> 'documents_per_second')::real
@@ -184,16 +186,19 @@ BEGIN
         RAISE EXCEPTION 'agent "%" is not registered', agent
             USING ERRCODE = 'CV004', HINT = 'Call conveyor.agent_start() first.';
     END IF;
-    PERFORM conveyor.take_report(agent, report);
     PERFORM conveyor.check_identity();
+    PERFORM conveyor.release_log();
     PERFORM conveyor.share_leases(agent);
     PERFORM conveyor.forget_senders(agent);
-    RETURN jsonb_build_object(
+    answer := jsonb_build_object(
         'deliveries', conveyor.agent_deliveries(agent),
         'removals', conveyor.agent_removals(agent),
         'settings', jsonb_build_object(
             'lease_timeout_ms', round(extract(epoch FROM conveyor.lease_timeout()) * 1000)::bigint,
             'orphan_time_ms', round(extract(epoch FROM conveyor.setting_interval('conveyor.orphan_time')) * 1000)::bigint));
+    -- Last, since it locks the rows that advance() waits for.
+    PERFORM conveyor.take_report(agent, report);
+    RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION conveyor.agent_sync(text, jsonb) IS 'agent: heartbeat, report, leases; returns its deliveries with all that it must know';

@@ -54,6 +54,32 @@ BEGIN
 END
 $$;
 
+-- A delivery that a dump brought here: it has no state, and the triggers name captures of another database.
+CREATE FUNCTION conveyor.restore_delivery(delivery text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    watched regclass;
+BEGIN
+    PERFORM conveyor.start_state(delivery, false, NULL);
+    FOR watched IN SELECT w.relation FROM conveyor.watch w JOIN conveyor.delivery_definition d USING (feed)
+                    WHERE d.delivery = restore_delivery.delivery ORDER BY w.relation::text LOOP
+        BEGIN
+            PERFORM conveyor.install_capture(watched);
+        EXCEPTION WHEN OTHERS THEN
+            -- Without its capture nothing may be called delivered; the other deliveries go on.
+            UPDATE conveyor.delivery_state s
+               SET held_at = clock_timestamp(),
+                   held_reason = format('changes of %s cannot be captured: %s; SELECT * FROM conveyor.audit() says how to mend it, '
+                                        'then run SELECT conveyor.resume_delivery(%L)', watched, SQLERRM, s.delivery)
+             WHERE s.delivery = restore_delivery.delivery;
+        END;
+    END LOOP;
+    PERFORM conveyor.open_recheck(delivery, 'restored from a dump');
+END
+$$;
+
 -- Notices a new identity; also gives a state to deliveries that a dump brought here. Called by every agent_sync().
 CREATE FUNCTION conveyor.check_identity() RETURNS void
     LANGUAGE plpgsql
@@ -89,9 +115,8 @@ BEGIN
     END IF;
 
     FOR delivery IN SELECT d.delivery FROM conveyor.delivery_definition d
-                     WHERE NOT EXISTS (SELECT FROM conveyor.delivery_state s WHERE s.delivery = d.delivery) LOOP
-        PERFORM conveyor.start_state(delivery, false, NULL);
-        PERFORM conveyor.open_recheck(delivery, 'restored from a dump');
+                     WHERE NOT EXISTS (SELECT FROM conveyor.delivery_state s WHERE s.delivery = d.delivery) ORDER BY d.delivery LOOP
+        PERFORM conveyor.restore_delivery(delivery);
     END LOOP;
 END
 $$;
