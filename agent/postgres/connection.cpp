@@ -157,16 +157,31 @@ void Connection::fail(PGresult* failed) {
     prepared_.clear();
     error = DatabaseError("08000", error.what());
   }
-  const auto deadline = steady_clock::now() + connect_patience;
-  for (;;) {
-    std::unique_ptr<PGresult, decltype(&PQclear)> next(this->result(deadline), PQclear);
-    if (next && PQresultStatus(next.get()) == PGRES_PIPELINE_SYNC) break;
-    if (!next && PQstatus(connection_) == CONNECTION_BAD) {
-      usable_ = false;
-      break;
-    }
-  }
+  recover();
   throw error;
+}
+
+// After an error: to the pipeline's end, and out of the transaction, whose COMMIT was skipped.
+void Connection::recover() {
+  try {
+    const auto deadline = steady_clock::now() + connect_patience;
+    drain_pipeline(deadline);
+    if (PQtransactionStatus(connection_) == PQTRANS_IDLE) return;
+    send_plain("ROLLBACK");
+    if (!PQpipelineSync(connection_)) lost(trimmed(PQerrorMessage(connection_)));
+    flush();
+    drain_pipeline(deadline);
+  } catch (const DatabaseError&) {
+    usable_ = false;
+  }
+}
+
+void Connection::drain_pipeline(steady_clock::time_point deadline) {
+  for (;;) {
+    std::unique_ptr<PGresult, decltype(&PQclear)> next(result(deadline), PQclear);
+    if (next && PQresultStatus(next.get()) == PGRES_PIPELINE_SYNC) return;
+    if (!next && PQstatus(connection_) == CONNECTION_BAD) lost(trimmed(PQerrorMessage(connection_)));
+  }
 }
 
 Rows Connection::query(const Statement& statement, const Parameters& parameters, milliseconds patience) {

@@ -77,6 +77,8 @@ class Connection {
   PGresult* result(std::optional<std::chrono::steady_clock::time_point> deadline);
   void wait(short events, std::optional<std::chrono::steady_clock::time_point> deadline);
   void finish_pipeline(std::optional<std::chrono::steady_clock::time_point> deadline);
+  void recover();
+  void drain_pipeline(std::chrono::steady_clock::time_point deadline);
   [[noreturn]] void fail(PGresult* result);
   [[noreturn]] void lost(const std::string& message);
 

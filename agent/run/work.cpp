@@ -148,7 +148,7 @@ bool settle_orphans(Lane& lane) {
   if (keys.empty()) return false;
   Carrier carrier(lane);
   std::vector<std::string> left = keys;
-  deliver_pages(lane, carrier, left, {});
+  deliver_pages(lane, carrier, left, lane.cursor());
   record(lane, carrier);
   lane.store.orphans_settled(keys);
   return true;
