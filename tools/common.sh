@@ -7,8 +7,9 @@ shopt -s inherit_errexit
 # What is made for a server must be readable by its user, whatever the caller's mask.
 umask 022
 
-# say TEXT…: one line about what happens now, with the seconds since the script began.
-say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }
+# say TEXT…: one line about what happens now, with the seconds since the script that a person started began.
+export CONVEYOR_BEGAN=${CONVEYOR_BEGAN:-$EPOCHSECONDS}
+say() { printf '[%4ds] %s\n' $((EPOCHSECONDS - CONVEYOR_BEGAN)) "$*"; }
 
 # die TEXT…: what went wrong and what to do about it.
 die() {

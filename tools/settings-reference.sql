@@ -2,23 +2,25 @@
 SET client_min_messages = error;
 LOAD 'pg_conveyor';
 
+CREATE TEMP TABLE units (kind text, name text, size bigint);
+INSERT INTO units VALUES ('time', 'ms', 1), ('time', 's', 1000), ('time', 'min', 60000), ('time', 'h', 3600000), ('time', 'd', 86400000),
+                         ('size', 'B', 1), ('size', 'kB', 1::bigint << 10), ('size', 'MB', 1::bigint << 20), ('size', 'GB', 1::bigint << 30);
+
 -- A number in the setting's unit as people write it.
 CREATE FUNCTION pg_temp.shown(value text, unit text) RETURNS text LANGUAGE sql AS $$
     SELECT CASE
         WHEN value = '' THEN '(empty)'
-        WHEN unit IN ('B', 'kB', 'MB') AND value::bigint > 0 THEN
-            replace(pg_size_pretty(value::bigint * CASE unit WHEN 'B' THEN 1 WHEN 'kB' THEN 1024 ELSE 1048576 END), ' ', '')
-        WHEN unit IN ('ms', 's', 'min') AND value::bigint > 0 THEN (
-            SELECT format('%s %s', n, name)
-              FROM (VALUES (86400000, 'd'), (3600000, 'h'), (60000, 'min'), (1000, 's'), (1, 'ms')) AS u(size, name),
-                   LATERAL (SELECT value::bigint * CASE unit WHEN 'ms' THEN 1 WHEN 's' THEN 1000 ELSE 60000 END / size AS n,
-                                   value::bigint * CASE unit WHEN 'ms' THEN 1 WHEN 's' THEN 1000 ELSE 60000 END % size AS rest) d
-             WHERE n > 0 AND rest = 0 ORDER BY size DESC LIMIT 1)
-        ELSE value
+        WHEN unit IS NULL OR value !~ '^[1-9][0-9]*$' THEN value
+        ELSE (
+            -- in the largest unit that divides it
+            SELECT format('%s%s', value::bigint * here.size / u.size, CASE u.kind WHEN 'time' THEN ' ' || u.name ELSE u.name END)
+              FROM pg_temp.units u JOIN pg_temp.units here ON here.kind = u.kind AND here.name = shown.unit
+             WHERE value::bigint * here.size % u.size = 0
+             ORDER BY u.size DESC LIMIT 1)
     END
 $$;
 
-CREATE FUNCTION pg_temp.cell(value text) RETURNS text LANGUAGE sql AS $$ SELECT replace(value, '|', '\|') $$;
+CREATE FUNCTION pg_temp.cell(value text) RETURNS text LANGUAGE sql AS $$ SELECT replace(replace(value, '|', '\|'), '<', '&lt;') $$;
 
 SELECT '## Settings of the server';
 SELECT '';
@@ -45,7 +47,7 @@ SELECT 'default. A change takes effect within a second. Sizes are written `"5MB"
 SELECT CASE WHEN previous IS DISTINCT FROM title
             THEN format(E'\n### %s\n\n| option | type | default | range | meaning |\n|---|---|---|---|---|\n', title) ELSE '' END
        || format('| `%s` | %s | %s | %s | %s |', name, replace(type, '_', ' '),
-                 coalesce('`' || default_value || '`', CASE WHEN required THEN '*required*' ELSE '' END),
+                 coalesce('`' || default_value::text || '`', CASE WHEN required THEN '*required*' ELSE '' END),
                  CASE WHEN minimum IS NOT NULL AND maximum IS NOT NULL THEN format('%s … %s', minimum, maximum)
                       WHEN minimum IS NOT NULL THEN format('at least %s', minimum)
                       WHEN maximum IS NOT NULL THEN format('at most %s', maximum) ELSE '' END,
