@@ -186,6 +186,12 @@ IoError NdjsonFile::append(std::string_view bytes) {
 IoError NdjsonFile::sync() {
   if (file_ < 0 || written_ == synced_) return {};
   if (::fdatasync(file_) != 0) return io_error(fmt::format("could not synchronise file \"{}\"", part_));
+  // Someone removed it while it was open: the bytes went nowhere.
+  struct stat found;
+  if (::fstat(file_, &found) != 0 || found.st_nlink == 0) {
+    errno = ENOENT;
+    return io_error(fmt::format("file \"{}\" was removed", part_));
+  }
   synced_ = written_;
   return {};
 }
