@@ -89,6 +89,19 @@ bool key_of_occurrence(const ViewAnalysis& analysis, const Occurrence* occurrenc
   return true;
 }
 
+// The table that the documents seem to be made of should have a key: naming that tells more than that none was found.
+void require_leftmost_key(const ViewAnalysis& analysis) {
+  AttrNumber* columns;
+  if (analysis.occurrences == NIL) return;
+  Oid leftmost = static_cast<Occurrence*>(linitial(analysis.occurrences))->relation;
+  if (primary_key(leftmost, &columns) > 0) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_INVALID_TABLE_DEFINITION), errmsg("table %s has no primary key", relation_name(leftmost)),
+           errdetail("The key of the documents would be its primary key."),
+           errhint("Run ALTER TABLE %s ADD PRIMARY KEY (...), or name the key of the view: key => ARRAY['...'].",
+                   relation_name(leftmost))));
+}
+
 void find_key(Relation view, const ViewAnalysis& analysis, Oid root, FeedKey* key) {
   ListCell* cell;
   foreach (cell, analysis.occurrences) {
@@ -96,6 +109,7 @@ void find_key(Relation view, const ViewAnalysis& analysis, Oid root, FeedKey* ke
     if (OidIsValid(root) && occurrence->relation != root) continue;
     if (key_of_occurrence(analysis, occurrence, key)) return;
   }
+  require_leftmost_key(analysis);
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                   errmsg("cannot tell which columns of \"%s\" are its key", RelationGetRelationName(view)),
                   errdetail("No table that it reads has its whole primary key among the columns of the view."),
