@@ -25,6 +25,9 @@ CREATE TABLE conveyor.request (
 -- One of a kind at a time; a new one replaces it. Keys may queue up.
 CREATE UNIQUE INDEX request_open ON conveyor.request (delivery, kind) WHERE state IN ('open', 'paused') AND kind <> 'keys';
 CREATE INDEX request_delivery ON conveyor.request (delivery, id);
+-- What is read all the time must not cost more because much was done before.
+CREATE INDEX request_active ON conveyor.request (delivery, id) WHERE state IN ('open', 'paused');
+CREATE INDEX request_fill ON conveyor.request (delivery, id) WHERE kind IN ('backfill', 'recheck') AND state <> 'cancelled';
 COMMENT ON TABLE conveyor.request IS 'backfills, re-checks and resyncs; read them as the view resync_status';
 
 -- Ranges that an agent works on; a finished one is deleted.
@@ -65,13 +68,14 @@ DECLARE
     id bigint;
 BEGIN
     -- The wider request does the work of the narrower: a re-check sends everything and removes what is too much.
-    UPDATE conveyor.request r
-       SET state = 'cancelled', finished_at = clock_timestamp(), last_error = 'replaced by a newer request'
-     WHERE r.delivery = open_request.delivery AND r.state IN ('open', 'paused')
-       AND (r.kind = open_request.kind OR (open_request.kind = 'recheck' AND r.kind IN ('backfill', 'resync_all')))
-       AND r.kind <> 'keys';
-    DELETE FROM conveyor.request_range g USING conveyor.request r
-     WHERE g.request = r.id AND r.delivery = open_request.delivery AND r.state = 'cancelled';
+    WITH replaced AS (
+        UPDATE conveyor.request r
+           SET state = 'cancelled', finished_at = clock_timestamp(), last_error = 'replaced by a newer request'
+         WHERE r.delivery = open_request.delivery AND r.state IN ('open', 'paused') AND r.kind <> 'keys'
+           AND (r.kind = open_request.kind OR (open_request.kind = 'recheck' AND r.kind IN ('backfill', 'resync_all')))
+        RETURNING r.id
+    )
+    DELETE FROM conveyor.request_range g USING replaced WHERE g.request = replaced.id;
     INSERT INTO conveyor.request (delivery, kind, at_least, reason, keys_total, requested_by)
     VALUES (delivery, kind, at_least, reason, CASE WHEN open_request.kind <> 'keys' THEN conveyor.documents_estimate(delivery) END, conveyor.caller())
     RETURNING request.id INTO id;

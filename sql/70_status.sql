@@ -14,14 +14,14 @@ BEGIN
 END
 $$;
 
--- The request whose progress is the delivery's progress: what fills it now, or else what filled it last.
+-- The request whose progress is the delivery's progress: what fills it now or filled it last (a newer one replaces an open one).
 CREATE FUNCTION conveyor.filling(delivery text) RETURNS conveyor.request
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT r FROM conveyor.request r
      WHERE r.delivery = filling.delivery AND r.kind IN ('backfill', 'recheck') AND r.state <> 'cancelled'
-     ORDER BY r.state IN ('open', 'paused') DESC, r.id DESC
+     ORDER BY r.id DESC
      LIMIT 1;
 END;
 
