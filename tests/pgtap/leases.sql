@@ -1,7 +1,7 @@
 -- Leases: claimed in fair shares, taken over from the silent, never held twice.
 BEGIN;
 \ir fixture.psql
-SELECT plan(23);
+SELECT plan(25);
 
 SELECT conveyor.create_delivery('d' || n, 'orders', 'search', 'index' || n) FROM generate_series(1, 4) AS n \g /dev/null
 SELECT conveyor.alter_delivery('d4', '{"tags": ["blue"]}') \g /dev/null
@@ -48,6 +48,10 @@ SELECT throws_ok(statement, 'CV001', NULL, statement)
 SELECT conveyor.agent_stop('b') \g /dev/null
 SELECT is((SELECT count(*) FROM conveyor.delivery_state WHERE agent IS NOT NULL), 0::bigint, 'an agent that leaves gives everything back');
 SELECT throws_ok($$SELECT conveyor.advance('d1', 2, conveyor.latest_snapshot(), 9, '{}', '[]', '{}')$$, 'CV001', NULL, 'and moves nothing any more');
+SELECT conveyor.alter_delivery('d1', '{"tags": ["blue"]}'), conveyor.alter_delivery('d4', '{"tags": null}'), conveyor.agent_start('c', 'h', 3, '0', 1, '{green}') \g /dev/null
+SELECT is(pg_temp.synced('c'), '{d2,d3,d4}', 'an agent leaves alone what wants a tag that it has not');
+SELECT conveyor.alter_delivery('d3', '{"tags": ["blue"]}') \g /dev/null
+SELECT is(pg_temp.synced('c'), '{d2,d4}', 'and gives back what has got one');
 SELECT throws_ok($$SELECT conveyor.agent_start('a', 'h', 1, '0', 2, '{}')$$, 'CV002', 'agent and extension do not speak the same protocol', 'protocols must match');
 
 SELECT * FROM finish();

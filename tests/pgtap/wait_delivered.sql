@@ -1,7 +1,7 @@
 -- wait_delivered() is true when the cursor has everything that was committed before the call, and not a moment sooner.
 BEGIN;
 \ir fixture.psql
-SELECT plan(11);
+SELECT plan(14);
 
 SELECT conveyor.create_delivery('d', 'orders', 'search', options => '{"backfill": false}') \g /dev/null
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
@@ -29,7 +29,12 @@ SELECT conveyor.mark_stale('d', 1, 'x') \g /dev/null
 SELECT is(pg_temp.done(), false, 'a stale delivery has not delivered everything');
 SELECT is((pending, lag), (NULL::bigint, NULL::interval), 'and its lag is not known') FROM conveyor.delivery_status;
 UPDATE conveyor.request SET state = 'finished', finished_at = clock_timestamp();
+SELECT is(pg_temp.done(), false, 'being stale is enough, though no re-check is open');
 UPDATE conveyor.delivery_state SET stale_at = NULL, stale_reason = NULL;
+SELECT is(pg_temp.done(), true, 'cured');
+UPDATE conveyor.identity SET confirmed = false;
+SELECT is(pg_temp.done(), false, 'nor does an epoch that waits for its confirmation deliver');
+UPDATE conveyor.identity SET confirmed = true;
 SELECT conveyor.open_request('d', 'backfill', conveyor.latest_snapshot(), 'x') \g /dev/null
 SELECT is(pg_temp.done(), false, 'nor has one with an open backfill');
 SELECT throws_ok($$SELECT conveyor.wait_delivered('d', '-1 s')$$, '22023', NULL, 'a time-out is not negative');
