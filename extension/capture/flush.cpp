@@ -1,6 +1,7 @@
 #include "capture/flush.hpp"
 
 #include "capture/buffer.hpp"
+#include "failpoint.hpp"
 #include "log/write.hpp"
 #include "settings.hpp"
 
@@ -44,6 +45,7 @@ void write_one(LogWriter *writer, LogKind kind, int32 capture, int32 changes, co
 }
 
 void write_pack(LogWriter *writer, Pack *pack) {
+  failpoint("log_pack");
   SET_VARSIZE(pack->row, VARHDRSZ + pack->length);
   log_write(writer, LogKind::keys, pack->capture, pack->changes, reinterpret_cast<struct varlena *>(pack->row));
   pack->changes = pack->length = 0;

@@ -160,7 +160,7 @@ void decode_row(LogScan *scan, const HeapTupleData *tuple, LogRow *row) {
   const char *start = reinterpret_cast<const char *>(head);
   auto *entries = reinterpret_cast<struct varlena *>(
       const_cast<char *>(start + att_align_pointer(entries_offset, TYPALIGN_INT, -1, start + entries_offset)));
-  if (VARATT_IS_EXTENDED(entries) && !VARATT_IS_SHORT(entries)) {
+  if (VARATT_IS_EXTERNAL(entries) || VARATT_IS_COMPRESSED(entries)) {
     MemoryContextReset(scan->row);
     MemoryContext before = MemoryContextSwitchTo(scan->row);
     entries = pg_detoast_datum(entries);
