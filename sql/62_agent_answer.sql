@@ -111,7 +111,8 @@ BEGIN
                    'kind', t.kind,
                    'destination', d.destination,
                    'state', conveyor.state_name(s),
-                   'options', (SELECT f.options FROM defaults f WHERE f.object = 'delivery') || conveyor.given_options('delivery', NULL, d.options),
+                   'options', (SELECT f.options FROM defaults f WHERE f.object = 'delivery')
+                              || CASE d.options WHEN '{}' THEN '{}' ELSE conveyor.given_options('delivery', NULL, d.options) END,
                    'target_options', t.options,
                    'secret', t.secret,
                    'index', s.index,
@@ -122,7 +123,8 @@ BEGIN
                                   FROM conveyor.request r WHERE r.delivery = s.delivery AND r.state IN ('open', 'paused')),
                    'cursor', s.cursor::text,
                    'epoch', i.epoch,
-                   'orphans', EXISTS (SELECT conveyor.orphans(s.delivery))) ORDER BY s.delivery), '[]')
+                   'orphans', EXISTS (SELECT FROM conveyor.sender e WHERE e.delivery = s.delivery AND e.ended_at IS NOT NULL)
+                              AND EXISTS (SELECT conveyor.orphans(s.delivery))) ORDER BY s.delivery), '[]')
           FROM conveyor.delivery_state s
           JOIN conveyor.delivery_definition d USING (delivery)
           JOIN target t USING (target)

@@ -1,7 +1,7 @@
 -- Leases: claimed in fair shares, taken over from the silent, never held twice.
 BEGIN;
 \ir fixture.psql
-SELECT plan(25);
+SELECT plan(29);
 
 SELECT conveyor.create_delivery('d' || n, 'orders', 'search', 'index' || n) FROM generate_series(1, 4) AS n \g /dev/null
 SELECT conveyor.alter_delivery('d4', '{"tags": ["blue"]}') \g /dev/null
@@ -52,6 +52,14 @@ SELECT conveyor.alter_delivery('d1', '{"tags": ["blue"]}'), conveyor.alter_deliv
 SELECT is(pg_temp.synced('c'), '{d2,d3,d4}', 'an agent leaves alone what wants a tag that it has not');
 SELECT conveyor.alter_delivery('d3', '{"tags": ["blue"]}') \g /dev/null
 SELECT is(pg_temp.synced('c'), '{d2,d4}', 'and gives back what has got one');
+
+-- One name, one process: a second one would move the same leases.
+UPDATE conveyor.agent SET backend = (SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer') WHERE agent = 'c';
+SELECT throws_ok($$SELECT conveyor.agent_start('c', 'elsewhere', 3, '0', 1, '{}')$$, 'CV003', 'agent "c" is running already', 'the name of a running agent is taken');
+SELECT lives_ok($$SELECT conveyor.agent_start('c', 'h', 3, '0', 1, '{}')$$, 'the same process may register again');
+UPDATE conveyor.agent SET backend = 0 WHERE agent = 'c';
+SELECT lives_ok($$SELECT conveyor.agent_start('c', 'elsewhere', 3, '0', 1, '{}')$$, 'and one whose session is gone is succeeded at once');
+SELECT is((SELECT count(*) FROM conveyor.delivery_state WHERE agent = 'c'), 0::bigint, 'without its leases');
 SELECT throws_ok($$SELECT conveyor.agent_start('a', 'h', 1, '0', 2, '{}')$$, 'CV002', 'agent and extension do not speak the same protocol', 'protocols must match');
 
 SELECT * FROM finish();
