@@ -1,5 +1,6 @@
 """Agents come and go: leases, takeovers, stalls, drains, restarts of PostgreSQL, cut networks."""
 
+import signal
 import time
 
 import psycopg2
@@ -94,60 +95,62 @@ def test_sigterm_drains_and_leaves_within_ten_seconds(live_orders, database, sta
     assert_equal_both_ways(orders)
 
 
-def test_sigterm_in_the_middle_of_a_backfill_leaves_at_once_and_the_rest_follows(orders, database, start_agent):
+def test_sigterm_in_the_middle_of_a_backfill_leaves_at_once_and_the_rest_follows(orders, database, search, start_agent):
     database.sql("INSERT INTO shop.orders (customer_id) SELECT 1 FROM generate_series(1, 30000)")
     agent = start_agent(database)
-    orders.wait_status(lambda status: (status["percent"] or 0) > 0 or status["documents_sent"] > 0, "the fill has begun")
+    until(lambda: search.alias_indices(orders.alias) and search.count(orders.alias) > 0, "the fill has begun")
     assert agent.terminate(timeout=10) == 0
     second = start_agent(database)
     orders.wait_delivered(second, timeout=60)
     assert assert_equal_both_ways(orders) == ORDERS + 30000
 
 
-def test_sigterm_ends_an_agent_whose_target_is_silent(live_orders, database, search_proxy):
+@pytest.fixture
+def waiting_for_silence(live_orders, database, search_proxy):
+    """An agent that waits for an answer which never comes."""
     orders, agent = live_orders
     proxy = search_proxy()
     proxy.become(http_proxy.silence)
     database.sql("SELECT conveyor.alter_target('search', jsonb_build_object('url', %s))", proxy.url)
-    until(lambda: database.one("SELECT options ->> 'url' FROM conveyor.target_definition") == proxy.url, "the new url")
-    for round in range(100):
-        database.sql("UPDATE shop.orders SET status = %s WHERE id = 1", f"round {round}")
-        if proxy.requests:
-            break
-        database.one("SELECT conveyor.wait_delivered(%s, '200 ms')", orders.name)
-    assert proxy.requests
+
+    def asked():
+        database.sql("UPDATE shop.orders SET status = status || '.' WHERE id = 1")
+        return proxy.requests
+
+    until(asked, "a request to the new address", timeout=5)
+    return agent
+
+
+def test_sigterm_ends_an_agent_whose_target_is_silent(waiting_for_silence):
     begun = time.monotonic()
-    agent.terminate(timeout=12)
+    waiting_for_silence.terminate(timeout=12)
     assert time.monotonic() - begun < 11
 
 
-def test_a_second_sigterm_leaves_at_once(live_orders, database, search_proxy):
-    orders, agent = live_orders
-    proxy = search_proxy()
-    proxy.become(http_proxy.silence)
-    database.sql("SELECT conveyor.alter_target('search', jsonb_build_object('url', %s))", proxy.url)
-    for round in range(100):
-        database.sql("UPDATE shop.orders SET status = %s WHERE id = 1", f"round {round}")
-        if proxy.requests:
-            break
-        database.one("SELECT conveyor.wait_delivered(%s, '200 ms')", orders.name)
-    agent.signal(15)
+def test_a_second_sigterm_leaves_at_once(waiting_for_silence):
+    waiting_for_silence.signal(signal.SIGTERM)
     with pytest.raises(AssertionError):
-        agent.wait(0.3)
+        waiting_for_silence.wait(0.3)
     begun = time.monotonic()
-    agent.terminate(timeout=3)
+    waiting_for_silence.terminate(timeout=3)
     assert time.monotonic() - begun < 2
 
 
-def test_a_paused_delivery_sends_nothing_until_it_is_resumed(live_orders, database, search):
+def test_a_paused_delivery_sends_nothing_until_it_is_resumed(live_orders, database):
     orders, agent = live_orders
     database.sql("SELECT conveyor.pause_delivery(%s, 'maintenance of the cluster')", orders.name)
     status = orders.wait_status(lambda status: status["state"] == "paused", "is paused")
     assert "maintenance of the cluster" in status["throttle"]
-    # What was on its way may still land: an idle delivery has nothing there.
+
+    def change_stays_here():
+        database.sql("UPDATE shop.orders SET status = status || '.' WHERE id <= 50")
+        return not database.one("SELECT conveyor.wait_delivered(%s, '300 ms')", orders.name)
+
+    until(change_stays_here, "the agent has heard of it", timeout=2)
+    indexed = orders.search.get(orders.alias, "1")
     database.sql("UPDATE shop.orders SET status = 'while paused' WHERE id <= 50")
     assert database.one("SELECT conveyor.wait_delivered(%s, '1500 ms')", orders.name) is False
-    assert search.get(orders.alias, "1")["status"] == "new"
+    assert orders.search.get(orders.alias, "1") == indexed
     assert orders.status()["pending"] >= 50
     database.sql("SELECT conveyor.resume_delivery(%s)", orders.name)
     orders.wait_delivered(agent)

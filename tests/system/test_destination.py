@@ -1,9 +1,8 @@
 """The destination is an alias over an index that the delivery made; what is somebody else's stays untouched."""
 
-import pytest
-
 from equality import assert_equal_both_ways
 from shop import ORDERS
+from waiting import until
 
 
 def test_an_index_of_that_name_that_is_not_ours_holds_the_delivery_and_stays_untouched(orders, database, search, start_agent):
@@ -41,21 +40,23 @@ def test_mappings_come_from_the_views_column_types(live_orders, search):
     assert properties["customer"].get("type", "object") == "object"
 
 
-@pytest.mark.parametrize("what", ["index", "alias"])
-def test_an_index_that_vanishes_holds_the_delivery_and_nothing_is_made_by_the_way(live_orders, database, search, what):
+def test_an_index_that_vanishes_holds_the_delivery_until_it_is_filled_anew(live_orders, database, search):
     orders, agent = live_orders
-    index = orders.index()
-    if what == "index":
+    search.call("DELETE", f"/{orders.index()}")
+
+    def held():
+        database.sql("UPDATE shop.orders SET status = status || '.' WHERE id < 10; DELETE FROM shop.orders WHERE id = 10")
+        return orders.state() == "waiting"
+
+    until(held, lambda: f"the delivery is held: {orders.status()}", every=0.5)
+    assert "resync_all" in orders.status()["throttle"] or "index" in orders.status()["throttle"], orders.status()
+    for index in search.indices(database.name):
         search.call("DELETE", f"/{index}")
-    else:
-        search.call("POST", "/_aliases", {"actions": [{"remove": {"index": index, "alias": orders.alias}}]})
-    database.sql("UPDATE shop.orders SET status = 'x' WHERE id < 10; DELETE FROM shop.orders WHERE id = 10")
-    if what == "index":
-        orders.wait_state("waiting")
-        assert search.indices(database.name) == [], "a request made an index of its own"
-    else:
-        orders.wait_status(lambda status: status["state"] == "waiting" or status["throttle"] or status["pending"] == 0, "held, or delivered to the index")
-        assert search.indices(database.name) == [index]
+    database.sql("SELECT conveyor.resync_all(%s)", orders.name)
+    database.sql("SELECT conveyor.resume_delivery(%s)", orders.name)
+    orders.wait_delivered(agent)
+    until(lambda: not database.one("SELECT count(*) FROM conveyor.request WHERE state = 'open'"), lambda: f"the resync ends: {orders.status()}")
+    assert assert_equal_both_ways(orders) == ORDERS - 1
 
 
 def test_dropping_a_delivery_removes_its_index_only_when_asked(live_orders, database, search):

@@ -26,7 +26,7 @@ def documents_of(folder):
     for path in folder.glob("*.ndjson"):
         data = path.read_bytes()
         assert data.endswith(b"\n"), f"{path.name} is cut off"
-        lines = iter(data.decode().splitlines())
+        lines = iter(data.decode().removesuffix("\n").split("\n"))
         for line in lines:
             action, details = next(iter(json.loads(line).items()))
             document = None if action == "delete" else json.loads(next(lines), parse_float=str)
