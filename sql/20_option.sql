@@ -34,7 +34,7 @@ CREATE FUNCTION conveyor.url_problem(url text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 RETURN CASE
-           WHEN url ~ '^[A-Za-z]+://[^/?#]*@' THEN 'it must not contain a user or a password'
+           WHEN url ~ '^([A-Za-z]+://)?[^/?#]*@' THEN 'it must not contain a user or a password'
            WHEN url !~* '^https?://' THEN 'it must begin with http:// or https://'
            WHEN url !~* '^https?://([a-z0-9._~%-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[^\s?#]*)?$' THEN 'it must be scheme://host[:port][/path]'
            WHEN substring(url FROM '^[a-zA-Z]+://(?:[^/\[]*|\[[^\]]*\]):([0-9]+)')::int NOT BETWEEN 1 AND 65535 THEN 'its port must be between 1 and 65535'

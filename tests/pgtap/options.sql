@@ -1,7 +1,7 @@
 -- Options are validated against conveyor.option_definition; each error names the option and what would be right.
 BEGIN;
 \ir fixture.psql
-SELECT plan(27);
+SELECT plan(28);
 
 SELECT throws_ok($$SELECT conveyor.create_target('t', 'elasticsearch', '{"url": "http://h", "timout": "1 s"}')$$,
     '42P02', 'target elasticsearch has no option "timout"', 'an unknown option is an error');
@@ -40,6 +40,7 @@ EXCEPTION WHEN invalid_parameter_value THEN
 END $$;
 SELECT is(pg_temp.refusal('https://user:geheim@host:9200'), 'option "url" must not contain a user or a password', 'no password in a URL');
 SELECT is(pg_temp.refusal('ftp://user:geheim@host'), 'option "url" must not contain a user or a password', 'whatever its scheme');
+SELECT is(pg_temp.refusal('user:geheim@host'), 'option "url" must not contain a user or a password', 'and without one');
 SELECT alike(pg_temp.refusal('host:9200'), '%must begin with http%', 'a URL needs its scheme');
 SELECT alike(pg_temp.refusal('http://host:99999'), '%port%', 'and a port that exists');
 
