@@ -34,11 +34,6 @@ BEGIN READ ONLY; SELECT conveyor.fetch_keys(NULL, '{1}', pg_current_snapshot());
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('nobody', '{1}', pg_current_snapshot()); ROLLBACK;
 -- the same for windows
 SELECT conveyor.window_keys('conditions');
--- the view and what it reads are locked before the snapshot
-BEGIN READ ONLY;
-SELECT kind, key FROM (SELECT conveyor.fetch_keys('conditions', '{1}', pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind <> 'h';
-SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('t'::regclass, 't_document'::regclass) ORDER BY 1, 2;
-COMMIT;
 -- a view that is gone
 DROP VIEW t_document;
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('conditions', '{1}', pg_current_snapshot()); ROLLBACK;
