@@ -39,6 +39,11 @@ OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/*.cpp extension/*/*.cpp)
 DATA = $(wildcard extension/pg_conveyor--*--*.sql)
 DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d)
+# tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
+REGRESS = setup types images statements savepoints spill truncate partitions columns prepared capture_error pending publication ring overflow settings audit
+REGRESS_OPTS = --inputdir=tests/regress
+ISOLATION = rotation out_of_order watch_change growth
+ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
 PG_CPPFLAGS = -I$(CURDIR)/extension
 # -MMD: PostgreSQL tracks headers only where it was configured to.

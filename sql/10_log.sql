@@ -127,8 +127,8 @@ CREATE FUNCTION conveyor.log_rotate() RETURNS int
 COMMENT ON FUNCTION conveyor.log_rotate() IS
     'empty the segments of the change log that every delivery has left behind; returns how many';
 
-CREATE FUNCTION conveyor.log_contents(OUT xid xid8, OUT flushed_at timestamptz, OUT capture int, OUT kind "char",
+CREATE FUNCTION conveyor.log_contents(after pg_snapshot DEFAULT NULL, OUT xid xid8, OUT flushed_at timestamptz, OUT capture int, OUT kind "char",
                                       OUT relation regclass, OUT entry jsonb) RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'conveyor_log_contents';
-COMMENT ON FUNCTION conveyor.log_contents() IS
-    'what the change log holds, decoded: an object of column texts for keys, a text for a reason, an array of captures for an overflow';
+COMMENT ON FUNCTION conveyor.log_contents(pg_snapshot) IS
+    'what the change log holds beyond a snapshot, decoded: an object of column texts for keys, a text for a reason, an array of captures for an overflow';

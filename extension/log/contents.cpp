@@ -107,7 +107,8 @@ CONVEYOR_FUNCTION(log_contents) {
   MemoryContext context = CurrentMemoryContext;
   MemoryContext each = AllocSetContextCreate(context, "pg_conveyor log contents", ALLOCSET_DEFAULT_SIZES);
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
-  LogScan *scan = log_scan_begin(now, nullptr, nullptr, 0);
+  const PgSnapshot *after = PG_ARGISNULL(0) ? nullptr : snapshot_value(PG_GETARG_DATUM(0));
+  LogScan *scan = log_scan_begin(now, after, nullptr, 0);
   List *known = NIL;
   LogRow row;
   while (log_scan_next(scan, &row)) {

@@ -1,0 +1,20 @@
+-- Two-phase commit: the entries are written with the PREPARE, and come with the COMMIT PREPARED.
+CREATE TABLE phase (id int PRIMARY KEY);
+SELECT test.watch('phase', '{id}', '{id}');
+BEGIN;
+INSERT INTO phase VALUES (1);
+SAVEPOINT a;
+INSERT INTO phase VALUES (2);
+RELEASE a;
+PREPARE TRANSACTION 'conveyor_commit';
+BEGIN;
+INSERT INTO phase VALUES (3);
+PREPARE TRANSACTION 'conveyor_rollback';
+SELECT * FROM test.captured();
+INSERT INTO phase VALUES (4);
+SELECT * FROM test.captured();
+ROLLBACK PREPARED 'conveyor_rollback';
+SELECT * FROM test.captured();
+COMMIT PREPARED 'conveyor_commit';
+SELECT * FROM test.captured();
+SELECT test.unwatch('phase');

@@ -1,0 +1,74 @@
+-- Transactions larger than conveyor.buffer_size: written early, by nesting levels, nothing lost and nothing kept that was
+-- rolled back.
+CREATE TABLE bulk (id int PRIMARY KEY, v int);
+SELECT test.watch('bulk', '{v}', '{id}');
+SET conveyor.buffer_size = '64kB';
+INSERT INTO bulk SELECT n, 0 FROM generate_series(1, 50000) AS n;
+SELECT count(*), count(DISTINCT entry) FROM test.captured();
+
+-- Spilled inside a savepoint that is rolled back, beside an outer level that stays.
+BEGIN;
+UPDATE bulk SET v = 1 WHERE id <= 10000;
+SAVEPOINT a;
+UPDATE bulk SET v = 2 WHERE id BETWEEN 10001 AND 30000;
+ROLLBACK TO a;
+UPDATE bulk SET v = 3 WHERE id BETWEEN 40001 AND 50000;
+COMMIT;
+SELECT count(DISTINCT entry), min((entry ->> 'id')::int), count(DISTINCT entry) FILTER (WHERE (entry ->> 'id')::int BETWEEN 10001 AND 40000) AS lost,
+       max((entry ->> 'id')::int) FROM test.captured();
+
+-- Released, and then the outer one rolled back.
+BEGIN;
+SAVEPOINT a;
+SAVEPOINT b;
+UPDATE bulk SET v = 4 WHERE id <= 20000;
+RELEASE b;
+ROLLBACK TO a;
+UPDATE bulk SET v = 4 WHERE id = 5;
+COMMIT;
+SELECT * FROM test.captured();
+
+-- Many small subtransactions, none of which passes the limit by itself: their parent's entries go with one of them.
+DO $$
+BEGIN
+    BEGIN
+        FOR i IN 1 .. 20000 LOOP
+            BEGIN
+                UPDATE bulk SET v = 5 WHERE id = i;
+            EXCEPTION WHEN division_by_zero THEN
+                NULL;
+            END;
+        END LOOP;
+    EXCEPTION WHEN division_by_zero THEN
+        NULL;
+    END;
+END
+$$;
+SELECT count(DISTINCT entry), min((entry ->> 'id')::int), max((entry ->> 'id')::int) FROM test.captured();
+DO $$
+BEGIN
+    BEGIN
+        FOR i IN 1 .. 20000 LOOP
+            BEGIN
+                UPDATE bulk SET v = 6 WHERE id = i;
+            EXCEPTION WHEN division_by_zero THEN
+                NULL;
+            END;
+        END LOOP;
+        RAISE division_by_zero;
+    EXCEPTION WHEN division_by_zero THEN
+        NULL;
+    END;
+    UPDATE bulk SET v = 6 WHERE id = 7;
+END
+$$;
+SELECT * FROM test.captured();
+
+-- Memory stays within bounds.
+BEGIN;
+UPDATE bulk SET v = 7;
+SELECT sum(total_bytes) < 1024 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext';
+COMMIT;
+SELECT count(DISTINCT entry) FROM test.captured();
+RESET conveyor.buffer_size;
+SELECT test.unwatch('bulk');

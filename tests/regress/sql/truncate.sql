@@ -1,0 +1,23 @@
+-- TRUNCATE is a signal, however it comes.
+CREATE TABLE emptied (id int PRIMARY KEY);
+CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10) PARTITION BY LIST (id);
+CREATE TABLE parted_1_rest PARTITION OF parted_1 DEFAULT;
+CREATE TABLE child () INHERITS (emptied);
+SELECT test.watch('emptied', '{id}', '{id}'), test.watch('parted', '{id}', '{id}');
+TRUNCATE emptied;
+SELECT * FROM test.captured();
+TRUNCATE ONLY emptied;
+TRUNCATE child;
+SELECT * FROM test.captured();
+TRUNCATE parted_1_rest;
+SELECT * FROM test.captured();
+TRUNCATE parted;
+SELECT * FROM test.captured();
+BEGIN;
+SAVEPOINT a;
+TRUNCATE parted_1;
+ROLLBACK TO a;
+COMMIT;
+SELECT * FROM test.captured();
+SELECT test.unwatch('emptied'), test.unwatch('parted');
