@@ -95,16 +95,20 @@ BEGIN
 END
 $$;
 
--- A duration from the settings. Any C function of ours loads the library, and only then does the setting have its unit.
+-- A duration from the settings, all of which are in milliseconds. Any C function of ours loads the library, and with it the
+-- settings; a value from postgresql.conf that was read before that may still be a bare number.
 CREATE FUNCTION conveyor.setting_interval(setting text) RETURNS interval
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    value text := current_setting(setting, true);
 BEGIN
-    IF current_setting(setting, true) IS NULL THEN
+    IF value IS NULL THEN
         PERFORM conveyor.latest_snapshot();
+        value := current_setting(setting);
     END IF;
-    RETURN current_setting(setting)::interval;
+    RETURN CASE WHEN value ~ '^[0-9]+$' THEN make_interval(secs => value::float8 / 1000) ELSE value::interval END;
 END
 $$;
 
