@@ -12,7 +12,7 @@ CREATE TABLE line (sku text, number int, price numeric, PRIMARY KEY (sku, number
 INSERT INTO line VALUES ('a"b', 1, 1.5), ('a"b', 2, 2.5), (E'tab\t', 1, 3), ('ä', 7, 4);
 CREATE VIEW line_document AS SELECT sku, number, price FROM line;
 CREATE TABLE measure (n numeric, name text);
-INSERT INTO measure VALUES (1.0, 'one'), (1.00, 'one too'), (2, 'two'), (2, 'two again'), (2.0, 'other two'), (NULL, 'none');
+INSERT INTO measure VALUES (1.0, 'one'), (1.00, 'one too'), (2, 'two'), (2.0, 'other two'), (2, 'two again'), (NULL, 'none');
 CREATE VIEW measure_document AS SELECT n, name FROM measure;
 
 SELECT conveyor.create_target('fetch_keys', 'ndjson', '{"directory": "/tmp"}');
