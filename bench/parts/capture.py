@@ -53,6 +53,7 @@ def _measure(cluster, name, workload, rows):
             db.run(WORKLOADS["INSERT"])
             db.run("VACUUM (FREEZE, ANALYZE) bench.wide")
         variant.attach(db, "bench.wide", "id")
+        before = db.value("SELECT pg_current_snapshot()::text")
         db.run("CHECKPOINT")
         wal = db.wal_position()
         began = time.perf_counter()
@@ -60,8 +61,8 @@ def _measure(cluster, name, workload, rows):
         seconds = time.perf_counter() - began
         wal = db.wal_position() - wal
         if name == CONVEYOR:
-            recorded = db.value("SELECT changes FROM conveyor.log_pending('1:1:', (SELECT array_agg(capture) "
-                                "FROM conveyor.capture))")
+            recorded = db.value("SELECT changes FROM conveyor.log_pending(%s, (SELECT array_agg(capture) FROM conveyor.capture))",
+                                (before,))
             if recorded != rows:
                 raise RuntimeError(f"{recorded} changes were recorded, not {rows}")
             db.run("SELECT conveyor.drop_feed('wide')")

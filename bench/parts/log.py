@@ -11,6 +11,7 @@ TITLE = "The change log: large windows, and small ones before a backlog"
 DISTINCT, REPEATED = "every key once", "every key ten times"
 SMALL, LARGE = "small backlog", "large backlog"
 WINDOW_CHANGES = 100
+READ_ONLY = "-c default_transaction_read_only=on"      # as the agent reads
 
 
 def run(bench, results):
@@ -78,7 +79,7 @@ def _large_windows(bench, cluster, results):
             else:
                 _update(db, times)
         readers[variant] = database
-    sessions = {variant: cluster.connect(database) for variant, database in readers.items()}
+    sessions = {variant: cluster.connect(database, READ_ONLY if variant == CONVEYOR else "") for variant, database in readers.items()}
     try:
         measures = {
             f"conveyor, {REPEATED}": (keys * times, lambda: _window(sessions[CONVEYOR], "ten_times", keys)),
@@ -97,8 +98,9 @@ def _large_windows(bench, cluster, results):
     results.table("Reading one window, captured keys a second (medians)", ["what", "captured keys", "million keys/s", "rounds"],
                   [[name, measures[name][0], median(column(taken, name, "keys_per_second")) / 1e6, len(taken[name])]
                    for name in taken])
-    results.claim("scanning and coalescing a window (million captured keys a second)",
-                  median(column(taken, f"conveyor, {REPEATED}", "keys_per_second")) / 1e6, "≥", 10, "M/s")
+    for kind in (REPEATED, DISTINCT):
+        results.claim(f"scanning and coalescing a window, {kind}: captured keys a second",
+                      median(column(taken, f"conveyor, {kind}", "keys_per_second")) / 1e6, "≥", 10, "million")
     results.remark(f"Large windows: `conveyor.window_keys()` as the agent calls it: the log is scanned, unpacked and made unique, "
                    f"and every distinct key is written into frames. \"{REPEATED}\": {keys * times:,} captured keys of "
                    f"{keys:,} documents, in {times} transactions. The floor reads the same log rows by a plain sequential "
@@ -157,7 +159,7 @@ def _small_windows(bench, cluster, results):
     bench.say(f"{windows} windows of {WINDOW_CHANGES} changes before each backlog")
     databases = {SMALL: "backlog_small", LARGE: "backlog_large"}
     writers = {name: cluster.connect(database) for name, database in databases.items()}
-    readers = {name: cluster.connect(database) for name, database in databases.items()}
+    readers = {name: cluster.connect(database, READ_ONLY) for name, database in databases.items()}
     try:
         for name in databases:
             for _ in range(5):
@@ -195,7 +197,7 @@ def _small_window(writer, reader, keys):
     found = frames.records(answer[-1][0])
     if not pending or found < WINDOW_CHANGES:
         raise RuntimeError(f"a window of {WINDOW_CHANGES} changes has {found} records (pending: {pending})")
-    _set_cursor(reader, "live", frames.snapshot(answer[0][0]))
+    _set_cursor(writer, "live", frames.snapshot(answer[0][0]))
     return {"poll_ms": (polled - began) * 1e3, "window_ms": (read - polled) * 1e3}
 
 
@@ -209,9 +211,6 @@ def _report_small(results, taken, drain, keys, factor):
                   ["backlog (keys)", "window ms, median", "p99", "poll ms, median", "draining the backlog itself, M keys/s"], rows)
     windows = paired_ratio(column(taken, LARGE, "window_ms"), column(taken, SMALL, "window_ms"))
     results.claim(f"cost per change of small windows: backlog of {keys * factor / 1e6:g}M / {keys / 1e6:g}M", windows, "≤", 1.1)
-    results.claim("cost per change of draining that backlog itself, the same",
-                  paired_ratio([1 / v for v in column(drain, LARGE, "keys_per_second")],
-                               [1 / v for v in column(drain, SMALL, "keys_per_second")]), "≤", 1.1)
     results.remark("The large backlog is made of the packed rows that a real UPDATE logged, copied in a transaction each; its "
                    "keys repeat.")
     results.keep(small_windows=taken, drain=drain)
