@@ -53,6 +53,13 @@ inline std::string missing(const std::string& index, const std::string& delivery
       index, name, name);
 }
 
+inline std::string missing_half_filled(const std::string& index, const std::string& delivery) {
+  return fmt::format(
+      "index \"{}\" was deleted in the target while it was being filled; to begin again run: SELECT "
+      "conveyor.drop_delivery({}), then SELECT conveyor.create_delivery with its definition",
+      index, sql_literal(delivery));
+}
+
 inline std::string not_ours(const std::string& index, const std::string& delivery) {
   return fmt::format(
       "index \"{}\" in the target was not made by this delivery; choose another destination (SELECT "

@@ -147,8 +147,16 @@ TEST_F(ElasticsearchIndexTest, AnIndexMadeJustBeforeACrashIsTakenUpButNotAFullOn
   expect_hold(prepare(), "has 3 documents of an earlier delivery");
 }
 
-TEST_F(ElasticsearchIndexTest, AMissingIndexIsMadeAgainForAFillOnly) {
+TEST_F(ElasticsearchIndexTest, AFillNeverGoesOnInANewIndex) {
   const auto state = prepare();
+  cluster_.indices.clear();
+  cluster_.aliases.clear();
+  expect_hold(prepare(*state.value, true), "conveyor.drop_delivery('o2s')");
+  EXPECT_TRUE(cluster_.indices.empty());
+}
+
+TEST_F(ElasticsearchIndexTest, AMissingIndexIsMadeAgainForAFillOnly) {
+  const auto state = target_->finish_fill(destination_, *prepare().value);
   cluster_.indices.clear();
   cluster_.aliases.clear();
   const auto held = prepare(*state.value, false);

@@ -183,9 +183,11 @@ TEST_F(NdjsonTest, ADestinationIsTheNameOfAFolderAndNoPath) {
 }
 
 TEST_F(NdjsonTest, AMissingFolderIsMadeAgainForAFillOnly) {
-  const IndexState state = prepare();
+  const IndexState filling = prepare();
+  const IndexState state = *target_->finish_fill(destination_, filling).value;
   EXPECT_EQ(send("1").whole, Outcome::done);
   fs::remove_all(directory_ / "orders");  // with the part that is open
+  EXPECT_FALSE(target_->prepare(destination_, filling, true)) << "a fill never goes on in a new folder";
   EXPECT_EQ(send("1").whole, Outcome::hold);
   const auto held = target_->prepare(destination_, state, false);
   ASSERT_FALSE(held);
