@@ -40,9 +40,10 @@ DATA = $(wildcard extension/pg_conveyor--*--*.sql)
 DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d)
 # tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
-REGRESS = setup types images statements savepoints spill truncate partitions columns prepared capture_error pending publication ring overflow settings audit
+REGRESS = setup types images statements savepoints spill truncate partitions columns prepared capture_error pending publication ring overflow settings audit \
+  version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys
 REGRESS_OPTS = --inputdir=tests/regress
-ISOLATION = rotation out_of_order watch_change growth
+ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
 PG_CPPFLAGS = -I$(CURDIR)/extension
@@ -66,7 +67,7 @@ extension/pg_conveyor--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) extensio
 	cat $(sort $(wildcard sql/*.sql)) > $@
 
 # The agent; cmake alone builds it as well. AGENT=no leaves it out.
-AGENT ?= no
+AGENT ?= yes
 ifeq ($(AGENT),yes)
 all: agent
 install: install-agent

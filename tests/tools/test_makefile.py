@@ -27,3 +27,13 @@ def test_the_help_names_every_goal():
     goals = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("house = ")).split()[2:]
     text = make("help").stdout
     assert [goal for goal in goals if f"make {goal}" not in text and goal != "help"] == []
+
+
+def variable(name):
+    lines = (ROOT / "Makefile").read_text().replace("\\\n", " ").splitlines()
+    return set(next(line for line in lines if line.startswith(f"{name} = ")).split("=", 1)[1].split())
+
+
+def test_every_sql_test_and_isolation_spec_is_run():
+    assert {path.stem for path in (ROOT / "tests/regress/sql").glob("*.sql")} == variable("REGRESS")
+    assert {path.stem for path in (ROOT / "tests/isolation/specs").glob("*.spec")} == variable("ISOLATION")
