@@ -1,0 +1,98 @@
+#include "run/work.hpp"
+
+#include <gmock/gmock.h>
+
+#include "run/fakes.hpp"
+
+namespace conveyor {
+namespace {
+
+using namespace fakes;
+using testing::ElementsAre;
+
+TEST(DrainWindow, FetchesAtTheWindowsSnapshotAndMovesTheCursorThere) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}};
+  bench.store.windows = {Frame().head(50, "50:50:").key("a").key("b").end()};
+  const Drained drained = drain_window(bench.lane, 0);
+  EXPECT_EQ(drained.keys, 2);
+  EXPECT_THAT(bench.events.all(),
+              ElementsAre("fetch_keys 2 at 50:50:", "fence 100 b", "send a -b", "advance 50:50:"));
+  EXPECT_EQ(bench.lane.cursor(), "50:50:");
+}
+
+TEST(DrainWindow, WritesNothingWhenNothingConcernsTheDelivery) {
+  Bench bench;
+  EXPECT_FALSE(drain_window(bench.lane, 1000).moved);
+  EXPECT_THAT(bench.events.all(), ElementsAre());
+}
+
+TEST(DrainWindow, MovesAnIdleCursorOnceTheDatabaseHasGoneFarEnough) {
+  Bench bench;
+  EXPECT_TRUE(drain_window(bench.lane, 98).moved);
+  EXPECT_THAT(bench.events.all(), ElementsAre("advance 100:100:"));
+}
+
+TEST(DrainWindow, MarksTheDeliveryStaleAtASignalAndMovesNothing) {
+  Bench bench;
+  bench.store.windows = {Frame().head(50, "50:50:").key("a").signal('t', "shop.orders").end()};
+  EXPECT_TRUE(drain_window(bench.lane, 0).stale);
+  EXPECT_THAT(bench.events.all(), ElementsAre("mark_stale a relation was truncated: shop.orders"));
+}
+
+TEST(DrainWindow, RecordsNothingOfAWindowThatWasCutOff) {
+  Bench bench;
+  bench.store.windows = {Frame().head(50, "50:50:").key("a").cut()};
+  EXPECT_THROW(drain_window(bench.lane, 0), std::runtime_error);
+  EXPECT_FALSE(bench.events.has("advance 50:50:"));
+}
+
+TEST(DrainWindow, RecordsDeadLettersInTheCheckpoint) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}, {"b", "{}"}};
+  bench.store.poisoned = {"b"};
+  bench.store.windows = {Frame().head(50, "50:50:").key("a").key("b").end()};
+  drain_window(bench.lane, 0);
+  const Checkpoint checkpoint = bench.store.checkpoint();
+  EXPECT_EQ(checkpoint.counts.sent, 1);
+  ASSERT_EQ(checkpoint.dead.size(), 1u);
+  EXPECT_EQ(checkpoint.dead[0].key, "b");
+}
+
+TEST(FillRange, FinishesTheRangeWithWhatWasInIt) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}, {"b", "{}"}};
+  EXPECT_EQ(fill_range(bench.lane, 1, {3, {}, {}, "s"}), "finished");
+  EXPECT_THAT(bench.events.all(), ElementsAre("fetch_range at s", "fence 100", "send a b", "range_finish 3 keys 2"));
+}
+
+TEST(Sweep, DeletesWhatTheTargetHasAndTheViewHasNot) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}};
+  bench.target.ids = {"a", "left"};
+  sweep(bench.lane, {1, "recheck", "sweep", "open", "s"});
+  EXPECT_THAT(bench.events.all(), ElementsAre("fetch_keys 1 at s", "fence 100 left", "send -left", "advance 1:1:",
+                                              "sweep_finish"));
+}
+
+TEST(DeliverRequested, GoesPageByPageAndEndsTheRequest) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}};
+  std::int64_t after = 0;
+  const Request request{1, "keys", "fill", "open", "s"};
+  EXPECT_TRUE(deliver_requested(bench.lane, request, after));
+  EXPECT_FALSE(deliver_requested(bench.lane, request, after));
+  EXPECT_THAT(bench.events.all(), ElementsAre("fetch_keys 2 at s", "fence 100 b", "send a -b", "request_keys_done 2",
+                                              "request_keys_done 2"));
+}
+
+TEST(SettleOrphans, ReadsAndSendsThemAgainBeforeItForgetsThem) {
+  Bench bench;
+  bench.store.orphans = {"gone"};
+  EXPECT_TRUE(settle_orphans(bench.lane));
+  EXPECT_FALSE(settle_orphans(bench.lane));
+  EXPECT_LT(bench.events.position("send -gone"), bench.events.position("orphans_settled 1"));
+}
+
+}  // namespace
+}  // namespace conveyor
