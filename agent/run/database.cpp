@@ -23,6 +23,7 @@ constexpr Duration longest_poll = 100ms;
 constexpr Duration version_mismatch_pause = 30s;
 // Renewing leases interrupts the work of all deliveries; what makes it necessary is rare and can wait.
 constexpr Duration between_renewals = 5min;
+constexpr Duration between_repairs = 10s;
 constexpr std::string_view not_registered = "CV004";
 
 const Statement start_call{"agent_start",
@@ -35,7 +36,7 @@ const Statement removal_done_call{"removal_done", "SELECT conveyor.removal_done(
 const Statement origin_call{"origin", "SELECT system_identifier || '/' || current_database() FROM pg_control_system()"};
 const Statement tick_call{"tick", "SELECT conveyor.tick()"};
 
-Backoff new_backoff() { return Backoff(200ms, 10s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())); }
+Backoff new_backoff() { return Backoff(200ms, 5s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())); }
 
 }  // namespace
 
@@ -187,11 +188,12 @@ bool Database::wound_down() {
 bool Database::renewal_due() {
   std::lock_guard lock(mutex_);
   if (deadline_) return false;
-  const bool due = std::any_of(held_.begin(), held_.end(), [](const auto& entry) {
-    // Lost, but agent_sync() has given it to us twice since: nobody else has it.
-    return entry.second.lost_syncs >= 2 || entry.second.runner->renewal_due();
+  const Duration since = Clock::now() - introduced_at_;
+  return std::any_of(held_.begin(), held_.end(), [&](const auto& entry) {
+    // Lost, but agent_sync() has given it to us twice since: nobody else has it, and nobody works on it.
+    if (entry.second.lost_syncs >= 2) return since > between_repairs;
+    return entry.second.runner->renewal_due() && since > between_renewals;
   });
-  return due && Clock::now() - introduced_at_ > between_renewals;
 }
 
 std::string Database::report_text() {
