@@ -45,11 +45,11 @@ extern "C" {
 
 // Defines the C function behind `conveyor.NAME`: CONVEYOR_FUNCTION(log_size) { … PG_RETURN_INT64(…); }
 // In SQL: AS 'MODULE_PATHNAME', 'conveyor_NAME'. The prefix keeps our symbols apart from the server's.
-#define CONVEYOR_FUNCTION(name)                             \
-  extern "C" {                                              \
-  PGDLLEXPORT Datum conveyor_##name(PG_FUNCTION_ARGS);      \
-  PG_FUNCTION_INFO_V1(conveyor_##name);                     \
-  }                                                         \
+#define CONVEYOR_FUNCTION(name)                        \
+  extern "C" {                                         \
+  PGDLLEXPORT Datum conveyor_##name(PG_FUNCTION_ARGS); \
+  PG_FUNCTION_INFO_V1(conveyor_##name);                \
+  }                                                    \
   extern "C" Datum conveyor_##name(PG_FUNCTION_ARGS)
 
 namespace conveyor::compat {
@@ -82,7 +82,7 @@ inline void rebuild_indexes(Oid relation) {
 }
 
 // What the columns of a join (and, from 18 on, of a GROUP BY) stand for; NIL for other entries of a range table.
-inline List *entry_expressions(const RangeTblEntry *entry) {
+inline List* entry_expressions(const RangeTblEntry* entry) {
 #if PG_VERSION_NUM >= 180000
   if (entry->rtekind == RTE_GROUP) return entry->groupexprs;
 #endif

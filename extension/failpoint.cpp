@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view sleep_prefix = "sleep:";
 
 // Takes the next NAME=ACTION off `list`; false at its end.
-bool next_pair(std::string_view &list, std::string_view &name, std::string_view &action) {
+bool next_pair(std::string_view& list, std::string_view& name, std::string_view& action) {
   while (!list.empty() && (list.front() == ',' || list.front() == ' ')) list.remove_prefix(1);
   if (list.empty()) return false;
   std::string_view pair = list.substr(0, list.find(','));
@@ -30,7 +30,7 @@ bool known(std::string_view action) {
   return !digits.empty() && digits.size() <= 7 && digits.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-void run(const char *name, std::string_view action) {
+void run(const char* name, std::string_view action) {
   if (action == "stop") {
     raise(SIGSTOP);
   } else if (action == "kill") {
@@ -47,14 +47,14 @@ void run(const char *name, std::string_view action) {
 
 }  // namespace
 
-void run_failpoint(const char *name) {
+void run_failpoint(const char* name) {
   std::string_view list = settings.failpoint, point, action;
   while (next_pair(list, point, action)) {
     if (point == name) return run(name, action);
   }
 }
 
-bool check_failpoint(char **value, void **, GucSource) {
+bool check_failpoint(char** value, void**, GucSource) {
   if (*value == nullptr) return true;
   std::string_view list = *value, point, action;
   while (next_pair(list, point, action)) {

@@ -8,13 +8,13 @@
 namespace conveyor {
 
 // May ereport. `name` is a word of the code: [a-z_]+.
-void run_failpoint(const char *name);
+void run_failpoint(const char* name);
 
-inline void failpoint(const char *name) {
+inline void failpoint(const char* name) {
   if (unlikely(settings.failpoint != nullptr && settings.failpoint[0] != '\0')) run_failpoint(name);
 }
 
 // The setting's check hook: only known actions.
-bool check_failpoint(char **value, void **extra, GucSource source);
+bool check_failpoint(char** value, void** extra, GucSource source);
 
 }  // namespace conveyor

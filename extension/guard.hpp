@@ -9,8 +9,8 @@
 //   }
 //
 // Inside `backend` no object with a destructor may be made; inside `entered`, no server call that may ereport outside
-// `backend`. An error that was caught must leave through `entered`: the transaction is not usable any more. SQLSTATE, detail
-// and hint survive both ways. Code without destructors (the capture's hot path) needs neither.
+// `backend`. An error that was caught must leave through `entered`: the transaction is not usable any more. SQLSTATE,
+// detail and hint survive both ways. Code without destructors (the capture's hot path) needs neither.
 #pragma once
 
 #include "compat.hpp"
@@ -24,17 +24,19 @@ namespace conveyor {
 
 // An ereport(ERROR) on its way through C++. `data` lives in the memory context of the call that failed.
 struct PgError : std::exception {
-  explicit PgError(ErrorData *error) : data(error) {}
-  const char *what() const noexcept override { return data->message != nullptr ? data->message : "error in the server"; }
-  ErrorData *data;
+  explicit PgError(ErrorData* error) : data(error) {}
+  const char* what() const noexcept override {
+    return data->message != nullptr ? data->message : "error in the server";
+  }
+  ErrorData* data;
 };
 
 // Calls the server from C++ with destructors.
 template <typename Call>
-auto backend(Call &&call) -> std::invoke_result_t<Call> {
+auto backend(Call&& call) -> std::invoke_result_t<Call> {
   using Result = std::invoke_result_t<Call>;
   MemoryContext context = CurrentMemoryContext;
-  ErrorData *volatile error = nullptr;
+  ErrorData* volatile error = nullptr;
   if constexpr (std::is_void_v<Result>) {
     PG_TRY();
     { call(); }
@@ -72,18 +74,18 @@ auto backend(Call &&call) -> std::invoke_result_t<Call> {
 
 // Enters C++ that may throw from a function that the server called.
 template <typename Call>
-auto entered(Call &&call) -> std::invoke_result_t<Call> {
+auto entered(Call&& call) -> std::invoke_result_t<Call> {
   enum { none, server, memory, other } failed = none;
-  ErrorData *error = nullptr;
+  ErrorData* error = nullptr;
   char message[512];  // the exception object must be gone before ereport jumps
   try {
     return call();
-  } catch (const PgError &e) {
+  } catch (const PgError& e) {
     failed = server;
     error = e.data;
-  } catch (const std::bad_alloc &) {
+  } catch (const std::bad_alloc&) {
     failed = memory;
-  } catch (const std::exception &e) {
+  } catch (const std::exception& e) {
     failed = other;
     strlcpy(message, e.what(), sizeof message);
   }

@@ -1,5 +1,5 @@
-// The extension's settings (GUCs `conveyor.…`). All are PGC_SUSET, so that ALTER SYSTEM, ALTER DATABASE and ALTER ROLE … SET
-// reach every session of the people and programs that write.
+// The extension's settings (GUCs `conveyor.…`). All are PGC_SUSET, so that ALTER SYSTEM, ALTER DATABASE and ALTER ROLE
+// … SET reach every session of the people and programs that write.
 #pragma once
 
 namespace conveyor {
@@ -24,7 +24,7 @@ struct Settings {
   int confirm_epoch;  // EpochPolicy
 
   // Tests
-  char *failpoint;
+  char* failpoint;
 
   // Internal: our own DDL is being run, which our event triggers need not look at
   bool installing;

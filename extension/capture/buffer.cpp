@@ -17,14 +17,14 @@ constexpr Size entry_overhead = 16;         // a slot and its two places in the 
 
 uint32 kind_index(LogKind kind) { return kind == LogKind::keys ? 0 : kind == LogKind::truncated ? 1 : 2; }
 
-uint32 hash_entry(EntryHead head, const char *bytes, uint32 length) {
+uint32 hash_entry(EntryHead head, const char* bytes, uint32 length) {
   uint64 hash = (static_cast<uint64>(static_cast<uint32>(head.capture)) << 32) | head.length_and_kind;
   if (length <= sizeof(uint64)) {
     uint64 word = 0;
     memcpy(&word, bytes, length);
     hash ^= word * UINT64CONST(0x9E3779B97F4A7C15);
   } else {
-    hash ^= hash_bytes_extended(reinterpret_cast<const unsigned char *>(bytes), static_cast<int>(length), 0);
+    hash ^= hash_bytes_extended(reinterpret_cast<const unsigned char*>(bytes), static_cast<int>(length), 0);
   }
   hash ^= hash >> 32;
   hash *= UINT64CONST(0xD6E8FEB86659FD93);
@@ -35,20 +35,20 @@ uint32 hash_entry(EntryHead head, const char *bytes, uint32 length) {
 
 BufferedEntry CaptureBuffer::entry(uint32 number) const {
   EntryHead head;
-  const char *at = data_ + slots_[number].offset;
+  const char* at = data_ + slots_[number].offset;
   memcpy(&head, at, sizeof head);
   return {head.capture, entry_kinds[head.length_and_kind & 3], head.length_and_kind >> 2, at + sizeof head};
 }
 
-bool CaptureBuffer::same(uint32 number, EntryHead head, const char *bytes) const {
-  const char *at = data_ + slots_[number].offset;
+bool CaptureBuffer::same(uint32 number, EntryHead head, const char* bytes) const {
+  const char* at = data_ + slots_[number].offset;
   return memcmp(at, &head, sizeof head) == 0 && memcmp(at + sizeof head, bytes, head.length_and_kind >> 2) == 0;
 }
 
 void CaptureBuffer::add(int32 capture, LogKind kind, uint32 length, int level) {
   if (unlikely(count_ == room_)) grow_entries();
   EntryHead head = {capture, length << 2 | kind_index(kind)};
-  char *at = data_ + length_;
+  char* at = data_ + length_;
   uint32 hash = hash_entry(head, at + sizeof head, length);
   uint32 mask = 2 * room_ - 1;
   uint32 place = hash & mask;
@@ -67,12 +67,13 @@ void CaptureBuffer::grow(Size bytes) {
   Size needed = static_cast<Size>(length_) + sizeof(EntryHead) + bytes;
   // Offsets are 32 bits wide. Spilling keeps far below; only very deep nesting of very large values could come here.
   if (needed > PG_UINT32_MAX) {
-    ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("captured changes of nested subtransactions pass 4 GB"),
+    ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+            errmsg("captured changes of nested subtransactions pass 4 GB"),
             errhint("Use a smaller conveyor.buffer_size."));
   }
   Size capacity = Max(Max(capacity_ * 2, needed), first_capacity);
-  data_ = static_cast<char *>(data_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, capacity)
-                                               : repalloc_huge(data_, capacity));
+  data_ = static_cast<char*>(data_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, capacity)
+                                              : repalloc_huge(data_, capacity));
   capacity_ = capacity;
 }
 
@@ -80,8 +81,9 @@ void CaptureBuffer::grow_entries() {
   uint32 room = Max(room_ * 2, first_room);
   Size size = sizeof(Slot) * static_cast<Size>(room);
   // Each assignment at once: an allocation that fails leaves everything usable.
-  slots_ = static_cast<Slot *>(slots_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, size) : repalloc_huge(slots_, size));
-  auto *table = static_cast<uint32 *>(MemoryContextAllocExtended(
+  slots_ = static_cast<Slot*>(slots_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, size)
+                                                : repalloc_huge(slots_, size));
+  auto* table = static_cast<uint32*>(MemoryContextAllocExtended(
       TopMemoryContext, sizeof(uint32) * 2 * static_cast<Size>(room), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
   if (table_ != nullptr) pfree(table_);
   table_ = table;
@@ -99,7 +101,8 @@ void CaptureBuffer::push_mark(int level) {
   if (nmarks_ == marks_room_) {
     int room = Max(marks_room_ * 2, 16);
     Size size = sizeof(BufferMark) * room;
-    marks_ = static_cast<BufferMark *>(marks_ == nullptr ? MemoryContextAlloc(TopMemoryContext, size) : repalloc(marks_, size));
+    marks_ = static_cast<BufferMark*>(marks_ == nullptr ? MemoryContextAlloc(TopMemoryContext, size)
+                                                        : repalloc(marks_, size));
     marks_room_ = room;
   }
   marks_[nmarks_++] = {level, length_, count_};

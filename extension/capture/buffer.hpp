@@ -1,9 +1,10 @@
 // The captured entries of this transaction that are not in the log yet, each once.
 //
-// One linear buffer. Where a subtransaction captures for the first time, a mark remembers how much there was; its rollback
-// truncates to the mark, its end merges it into the level above. The duplicate table is open addressing over the same
-// entries: rollback removes the newest first, so that linear probing needs no tombstones, and a key is known as captured
-// exactly as long as its entry lives. Levels are the server's nesting levels, so the library may be loaded at any depth.
+// One linear buffer. Where a subtransaction captures for the first time, a mark remembers how much there was; its
+// rollback truncates to the mark, its end merges it into the level above. The duplicate table is open addressing over
+// the same entries: rollback removes the newest first, so that linear probing needs no tombstones, and a key is known
+// as captured exactly as long as its entry lives. Levels are the server's nesting levels, so the library may be loaded
+// at any depth.
 #pragma once
 
 #include "compat.hpp"
@@ -24,7 +25,7 @@ struct BufferedEntry {
   int32 capture;
   LogKind kind;
   uint32 length;
-  const char *bytes;
+  const char* bytes;
 };
 
 // Where the entries of a nesting level begin.
@@ -41,7 +42,7 @@ class CaptureBuffer {
   uint32 length() const { return length_; }
 
   // Room for one entry of at most `bytes`; write them there, then call add(). The place moves with the next call.
-  char *reserve(Size bytes) {
+  char* reserve(Size bytes) {
     if (unlikely(static_cast<Size>(length_) + sizeof(EntryHead) + bytes > capacity_)) grow(bytes);
     return data_ + length_ + sizeof(EntryHead);
   }
@@ -71,16 +72,16 @@ class CaptureBuffer {
   void grow_entries();
   void push_mark(int level);
   void truncate(uint32 length, uint32 count);
-  bool same(uint32 number, EntryHead head, const char *bytes) const;
+  bool same(uint32 number, EntryHead head, const char* bytes) const;
 
-  char *data_ = nullptr;
+  char* data_ = nullptr;
   uint32 length_ = 0;
   Size capacity_ = 0;
-  Slot *slots_ = nullptr;  // by order of capture
+  Slot* slots_ = nullptr;  // by order of capture
   uint32 count_ = 0;
-  uint32 room_ = 0;           // slots allocated; the table has twice as many places
-  uint32 *table_ = nullptr;   // number of the slot + 1; 0: free
-  BufferMark *marks_ = nullptr;  // ascending levels, all above 1
+  uint32 room_ = 0;              // slots allocated; the table has twice as many places
+  uint32* table_ = nullptr;      // number of the slot + 1; 0: free
+  BufferMark* marks_ = nullptr;  // ascending levels, all above 1
   int nmarks_ = 0;
   int marks_room_ = 0;
 };

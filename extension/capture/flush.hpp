@@ -5,8 +5,8 @@
 
 namespace conveyor {
 
-// Writes the entries from number `first` on as packed rows of the present subtransaction; leaves the buffer alone. Follows
-// conveyor.on_capture_error and conveyor.max_log_size.
+// Writes the entries from number `first` on as packed rows of the present subtransaction; leaves the buffer alone.
+// Follows conveyor.on_capture_error and conveyor.max_log_size.
 void flush_entries(uint32 first);
 
 // Which captures this transaction has declared overflown follows its subtransactions.

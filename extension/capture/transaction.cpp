@@ -12,8 +12,8 @@ namespace {
 bool flushed = false;
 // The level in which a flush is going on (it may use a subtransaction of its own), or 0.
 int flushing = 0;
-// The subtransaction level whose end has written its parent's entries too, or 0. They leave the buffer only when that end
-// is certain: until then its rollback must find them.
+// The subtransaction level whose end has written its parent's entries too, or 0. They leave the buffer only when that
+// end is certain: until then its rollback must find them.
 int written_with = 0;
 
 // Bytes that the entries of one level may take beside `outer` bytes of the levels below. Entries are written by whole
@@ -39,7 +39,7 @@ void end_transaction() {
   flushing = written_with = 0;
 }
 
-void on_transaction(XactEvent event, void *) {
+void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
@@ -56,17 +56,20 @@ void on_transaction(XactEvent event, void *) {
       Assert(buffer.empty());
       end_transaction();
       break;
-    case XACT_EVENT_ABORT: end_transaction(); break;
-    default: break;
+    case XACT_EVENT_ABORT:
+      end_transaction();
+      break;
+    default:
+      break;
   }
 }
 
-void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void *) {
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
   int level = GetCurrentTransactionNestLevel();
   switch (event) {
     case SUBXACT_EVENT_PRE_COMMIT_SUB:
-      // Many small subtransactions, each below the limit, grow their parent: the only place to write its entries is inside
-      // one that ends, for they live and die with the parent from then on.
+      // Many small subtransactions, each below the limit, grow their parent: the only place to write its entries is
+      // inside one that ends, for they live and die with the parent from then on.
       if (flushing != 0 || buffer.empty() || !over_limit(level - 1)) break;
       flush_level(level - 1);
       written_with = level;
@@ -85,7 +88,8 @@ void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, v
       buffer.level_aborted(level);
       overflow_level_aborted(level);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -1,4 +1,5 @@
-// When captured entries are written: at PRE_COMMIT or PRE_PREPARE, or earlier, by whole nesting levels, when the buffer grows.
+// When captured entries are written: at PRE_COMMIT or PRE_PREPARE, or earlier, by whole nesting levels, when the buffer
+// grows.
 #pragma once
 
 #include "compat.hpp"

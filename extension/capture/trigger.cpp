@@ -11,33 +11,34 @@ namespace conveyor {
 
 namespace {
 
-TriggerData *trigger_data(FunctionCallInfo fcinfo, const char *function) {
+TriggerData* trigger_data(FunctionCallInfo fcinfo, const char* function) {
   if (!CALLED_AS_TRIGGER(fcinfo)) {
     ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
             errmsg("function \"conveyor.%s\" was not called by a trigger", function),
             errhint("Triggers are made by SELECT conveyor.install_capture(relation)."));
   }
-  return reinterpret_cast<TriggerData *>(fcinfo->context);
+  return reinterpret_cast<TriggerData*>(fcinfo->context);
 }
 
 // Does the UPDATE change anything that is watched?
-bool changed(const Watch *watch, const TupleTableSlot *before, const TupleTableSlot *after) {
+bool changed(const Watch* watch, const TupleTableSlot* before, const TupleTableSlot* after) {
   for (int i = 0; i < watch->ncompared; i++) {
-    const WatchedColumn *column = &watch->compared[i];
+    const WatchedColumn* column = &watch->compared[i];
     int at = column->number - 1;
-    if (!same_image(column, before->tts_values[at], before->tts_isnull[at], after->tts_values[at], after->tts_isnull[at])) {
+    if (!same_image(column, before->tts_values[at], before->tts_isnull[at], after->tts_values[at],
+                    after->tts_isnull[at])) {
       return true;
     }
   }
   return false;
 }
 
-void capture_slot(const Watch *watch, TupleTableSlot *slot) {
+void capture_slot(const Watch* watch, TupleTableSlot* slot) {
   slot_getsomeattrs(slot, watch->last);
   capture_image(watch, slot->tts_values, slot->tts_isnull);
 }
 
-void capture_update(const Watch *watch, TupleTableSlot *before, TupleTableSlot *after) {
+void capture_update(const Watch* watch, TupleTableSlot* before, TupleTableSlot* after) {
   slot_getsomeattrs(before, watch->last);
   slot_getsomeattrs(after, watch->last);
   if (!changed(watch, before, after)) return;
@@ -49,13 +50,13 @@ void capture_update(const Watch *watch, TupleTableSlot *before, TupleTableSlot *
 }  // namespace
 
 CONVEYOR_FUNCTION(capture) {
-  TriggerData *data = trigger_data(fcinfo, "capture");
+  TriggerData* data = trigger_data(fcinfo, "capture");
   if (!TRIGGER_FIRED_FOR_ROW(data->tg_event) || !TRIGGER_FIRED_AFTER(data->tg_event)) {
     ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
             errmsg("trigger \"%s\" must fire AFTER and FOR EACH ROW", data->tg_trigger->tgname),
             errhint("Triggers are made by SELECT conveyor.install_capture(relation)."));
   }
-  const Watch *watch = watch_of(data);
+  const Watch* watch = watch_of(data);
   if (unlikely(watch->broken != nullptr)) {
     capture_signal(watch->capture, LogKind::recheck, watch->broken);
   } else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event)) {
@@ -67,7 +68,7 @@ CONVEYOR_FUNCTION(capture) {
 }
 
 CONVEYOR_FUNCTION(capture_truncate) {
-  TriggerData *data = trigger_data(fcinfo, "capture_truncate");
+  TriggerData* data = trigger_data(fcinfo, "capture_truncate");
   if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) || data->tg_trigger->tgnargs != 1) {
     ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
             errmsg("trigger \"%s\" must fire on TRUNCATE and have one argument", data->tg_trigger->tgname),

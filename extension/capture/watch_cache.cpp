@@ -12,28 +12,28 @@ namespace {
 // Arguments of the trigger conveyor_capture.
 enum { arg_capture, arg_columns, arg_recorded, arg_nullable, arg_types, arg_count };
 
-HTAB *watches = nullptr;
+HTAB* watches = nullptr;
 
 void forget(Datum, Oid relation) {
   if (watches == nullptr) return;
   HASH_SEQ_STATUS all;
   hash_seq_init(&all, watches);
-  while (auto *watch = static_cast<Watch *>(hash_seq_search(&all))) {
+  while (auto* watch = static_cast<Watch*>(hash_seq_search(&all))) {
     if (!OidIsValid(relation) || watch->relation == relation) watch->valid = false;
   }
 }
 
-ArrayType *array_argument(const Trigger *trigger, int argument, Oid element) {
+ArrayType* array_argument(const Trigger* trigger, int argument, Oid element) {
   return DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, trigger->tgargs[argument], element, -1));
 }
 
 // Resolves column names; says in `broken` what is missing.
-WatchedColumn *columns_named(Watch *watch, Relation relation, ArrayType *names, int *count) {
-  Datum *name;
+WatchedColumn* columns_named(Watch* watch, Relation relation, ArrayType* names, int* count) {
+  Datum* name;
   deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &name, nullptr, count);
-  auto *columns = static_cast<WatchedColumn *>(palloc0(sizeof(WatchedColumn) * Max(*count, 1)));
+  auto* columns = static_cast<WatchedColumn*>(palloc0(sizeof(WatchedColumn) * Max(*count, 1)));
   for (int i = 0; i < *count; i++) {
-    char *wanted = TextDatumGetCString(name[i]);
+    char* wanted = TextDatumGetCString(name[i]);
     AttrNumber number = get_attnum(RelationGetRelid(relation), wanted);
     if (number <= 0) {
       watch->broken = psprintf("column \"%s\" does not exist any more", wanted);
@@ -47,8 +47,8 @@ WatchedColumn *columns_named(Watch *watch, Relation relation, ArrayType *names, 
 }
 
 // The types are part of the definition because readers decode by them.
-void check_types(Watch *watch, Relation relation, ArrayType *types) {
-  Datum *type;
+void check_types(Watch* watch, Relation relation, ArrayType* types) {
+  Datum* type;
   int count;
   deconstruct_array(types, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &type, nullptr, &count);
   for (int i = 0; i < watch->nrecorded && watch->broken == nullptr; i++) {
@@ -58,7 +58,7 @@ void check_types(Watch *watch, Relation relation, ArrayType *types) {
   }
 }
 
-void build(Watch *watch, const Trigger *trigger, Relation relation) {
+void build(Watch* watch, const Trigger* trigger, Relation relation) {
   watch->relation = RelationGetRelid(relation);
   watch->broken = nullptr;
   watch->last = 0;
@@ -73,8 +73,8 @@ void build(Watch *watch, const Trigger *trigger, Relation relation) {
   for (int i = 0; i < watch->nrecorded; i++) watch->plain &= watch->recorded[i].byval;
 }
 
-const Watch *rebuild(TriggerData *data) {
-  const Trigger *trigger = data->tg_trigger;
+const Watch* rebuild(TriggerData* data) {
+  const Trigger* trigger = data->tg_trigger;
   if (trigger->tgnargs != arg_count) {
     ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
             errmsg("trigger \"%s\" on table \"%s\" has %d arguments instead of %d", trigger->tgname,
@@ -89,7 +89,7 @@ const Watch *rebuild(TriggerData *data) {
     watches = hash_create("pg_conveyor watches", 64, &control, HASH_ELEM | HASH_BLOBS);
   }
   bool found;
-  auto *watch = static_cast<Watch *>(hash_search(watches, &trigger->tgoid, HASH_ENTER, &found));
+  auto* watch = static_cast<Watch*>(hash_search(watches, &trigger->tgoid, HASH_ENTER, &found));
   if (!found) {
     Oid key = watch->trigger;
     *watch = Watch{};
@@ -112,11 +112,11 @@ const Watch *rebuild(TriggerData *data) {
 
 void follow_watches() { CacheRegisterRelcacheCallback(forget, static_cast<Datum>(0)); }
 
-const Watch *watch_of(TriggerData *trigger) {
-  static const Watch *last = nullptr;
+const Watch* watch_of(TriggerData* trigger) {
+  static const Watch* last = nullptr;
   if (last != nullptr && last->valid && last->trigger == trigger->tg_trigger->tgoid) return last;
   if (watches != nullptr) {
-    last = static_cast<Watch *>(hash_search(watches, &trigger->tg_trigger->tgoid, HASH_FIND, nullptr));
+    last = static_cast<Watch*>(hash_search(watches, &trigger->tg_trigger->tgoid, HASH_FIND, nullptr));
     if (last != nullptr && last->valid) return last;
   }
   last = rebuild(trigger);

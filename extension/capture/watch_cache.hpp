@@ -1,4 +1,5 @@
-// What a capture trigger's arguments mean for the table it fires on, kept per session and rebuilt when the table changes.
+// What a capture trigger's arguments mean for the table it fires on, kept per session and rebuilt when the table
+// changes.
 #pragma once
 
 #include "compat.hpp"
@@ -19,21 +20,21 @@ struct Watch {
   Oid trigger;  // hash key
   Oid relation;
   bool valid;
-  bool nullable;     // entries carry a null bitmap
-  bool plain;        // what is recorded is NOT NULL and by value: nothing but varints
+  bool nullable;  // entries carry a null bitmap
+  bool plain;     // what is recorded is NOT NULL and by value: nothing but varints
   int32 capture;
-  AttrNumber last;   // highest column number needed
+  AttrNumber last;  // highest column number needed
   int ncompared;
-  WatchedColumn *compared;  // an UPDATE counts where one of these differs as an image
+  WatchedColumn* compared;  // an UPDATE counts where one of these differs as an image
   int nrecorded;
-  WatchedColumn *recorded;
-  const char *broken;  // not null: why the keys cannot be recorded; every change then says "re-check"
+  WatchedColumn* recorded;
+  const char* broken;  // not null: why the keys cannot be recorded; every change then says "re-check"
   MemoryContext context;
 };
 
 void follow_watches();
 
 // The watch of the trigger that fires. Valid until the next call.
-const Watch *watch_of(TriggerData *trigger);
+const Watch* watch_of(TriggerData* trigger);
 
 }  // namespace conveyor

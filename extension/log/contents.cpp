@@ -13,30 +13,30 @@ namespace conveyor {
 namespace {
 
 // The definitions met so far; there are few.
-const CaptureDefinition *definition_of(List **known, int32 capture) {
-  ListCell *cell;
+const CaptureDefinition* definition_of(List** known, int32 capture) {
+  ListCell* cell;
   foreach (cell, *known) {
-    auto *definition = static_cast<const CaptureDefinition *>(lfirst(cell));
+    auto* definition = static_cast<const CaptureDefinition*>(lfirst(cell));
     if (definition->capture == capture) return definition;
   }
-  const CaptureDefinition *definition = capture_definition(capture);
-  *known = lappend(*known, const_cast<CaptureDefinition *>(definition));
+  const CaptureDefinition* definition = capture_definition(capture);
+  *known = lappend(*known, const_cast<CaptureDefinition*>(definition));
   return definition;
 }
 
-JsonbValue string_value(const char *text) {
+JsonbValue string_value(const char* text) {
   JsonbValue value;
   value.type = jbvString;
-  value.val.string.val = const_cast<char *>(text);
+  value.val.string.val = const_cast<char*>(text);
   value.val.string.len = static_cast<int>(strlen(text));
   return value;
 }
 
-Jsonb *columns_as_json(const CaptureDefinition *definition, const char *bytes, int32 length) {
-  auto *values = static_cast<Datum *>(palloc(sizeof(Datum) * Max(definition->ncolumns, 1)));
-  auto *nulls = static_cast<bool *>(palloc(sizeof(bool) * Max(definition->ncolumns, 1)));
+Jsonb* columns_as_json(const CaptureDefinition* definition, const char* bytes, int32 length) {
+  auto* values = static_cast<Datum*>(palloc(sizeof(Datum) * Max(definition->ncolumns, 1)));
+  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * Max(definition->ncolumns, 1)));
   decode_entry(definition, bytes, length, values, nulls);
-  JsonbParseState *state = nullptr;
+  JsonbParseState* state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
   for (int i = 0; i < definition->ncolumns; i++) {
     JsonbValue name = string_value(definition->columns[i].name);
@@ -54,8 +54,8 @@ Jsonb *columns_as_json(const CaptureDefinition *definition, const char *bytes, i
   return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr));
 }
 
-Jsonb *captures_as_json(const LogRow *row) {
-  JsonbParseState *state = nullptr;
+Jsonb* captures_as_json(const LogRow* row) {
+  JsonbParseState* state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_ARRAY, nullptr);
   for (int32 at = 0; at + static_cast<int32>(sizeof(int32)) <= row->length; at += sizeof(int32)) {
     int32 capture;
@@ -69,7 +69,7 @@ Jsonb *captures_as_json(const LogRow *row) {
 }
 
 // One row of the result. `definition` is null for an overflow, which is of no relation.
-void put(ReturnSetInfo *result, const LogRow *row, const CaptureDefinition *definition, Jsonb *entry) {
+void put(ReturnSetInfo* result, const LogRow* row, const CaptureDefinition* definition, Jsonb* entry) {
   Datum values[] = {UInt64GetDatum(row->xid),
                     TimestampTzGetDatum(row->flushed_at),
                     Int32GetDatum(row->capture),
@@ -80,36 +80,37 @@ void put(ReturnSetInfo *result, const LogRow *row, const CaptureDefinition *defi
   tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-void put_row(ReturnSetInfo *result, List **known, MemoryContext long_lived, const LogRow *row) {
+void put_row(ReturnSetInfo* result, List** known, MemoryContext long_lived, const LogRow* row) {
   if (row->kind == LogKind::overflow) return put(result, row, nullptr, captures_as_json(row));
   MemoryContext before = MemoryContextSwitchTo(long_lived);
-  const CaptureDefinition *definition = definition_of(known, row->capture);
+  const CaptureDefinition* definition = definition_of(known, row->capture);
   MemoryContextSwitchTo(before);
   if (row->kind == LogKind::truncated) return put(result, row, definition, nullptr);
   if (row->kind == LogKind::recheck) {
     JsonbValue reason;
     reason.type = jbvString;
-    reason.val.string.val = const_cast<char *>(row->entries);
+    reason.val.string.val = const_cast<char*>(row->entries);
     reason.val.string.len = row->length;
     return put(result, row, definition, JsonbValueToJsonb(&reason));
   }
   EntryReader reader = read_entries(definition, row->entries, row->length);
-  const char *bytes;
+  const char* bytes;
   int32 length;
-  while (entry_bytes(&reader, &bytes, &length)) put(result, row, definition, columns_as_json(definition, bytes, length));
+  while (entry_bytes(&reader, &bytes, &length))
+    put(result, row, definition, columns_as_json(definition, bytes, length));
 }
 
 }  // namespace
 
 CONVEYOR_FUNCTION(log_contents) {
   InitMaterializedSRF(fcinfo, 0);
-  auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   MemoryContext context = CurrentMemoryContext;
   MemoryContext each = AllocSetContextCreate(context, "pg_conveyor log contents", ALLOCSET_DEFAULT_SIZES);
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
-  const PgSnapshot *after = PG_ARGISNULL(0) ? nullptr : snapshot_value(PG_GETARG_DATUM(0));
-  LogScan *scan = log_scan_begin(now, after, nullptr, 0);
-  List *known = NIL;
+  const PgSnapshot* after = PG_ARGISNULL(0) ? nullptr : snapshot_value(PG_GETARG_DATUM(0));
+  LogScan* scan = log_scan_begin(now, after, nullptr, 0);
+  List* known = NIL;
   LogRow row;
   while (log_scan_next(scan, &row)) {
     MemoryContextSwitchTo(each);

@@ -4,9 +4,7 @@
 
 namespace conveyor {
 
-const PgSnapshot *snapshot_value(Datum datum) {
-  return reinterpret_cast<const PgSnapshot *>(PG_DETOAST_DATUM(datum));
-}
+const PgSnapshot* snapshot_value(Datum datum) { return reinterpret_cast<const PgSnapshot*>(PG_DETOAST_DATUM(datum)); }
 
 uint64 full_xid(TransactionId xid, FullTransactionId next) {
   uint32 epoch = EpochFromFullTransactionId(next);
@@ -14,9 +12,9 @@ uint64 full_xid(TransactionId xid, FullTransactionId next) {
   return U64FromFullTransactionId(FullTransactionIdFromEpochAndXid(epoch, xid));
 }
 
-PgSnapshot *snapshot_from(Snapshot snapshot) {
+PgSnapshot* snapshot_from(Snapshot snapshot) {
   FullTransactionId next = ReadNextFullTransactionId();  // after the snapshot, so that nothing in it is newer
-  auto *value = static_cast<PgSnapshot *>(palloc(offsetof(PgSnapshot, xip) + sizeof(uint64) * snapshot->xcnt));
+  auto* value = static_cast<PgSnapshot*>(palloc(offsetof(PgSnapshot, xip) + sizeof(uint64) * snapshot->xcnt));
   value->xmin = full_xid(snapshot->xmin, next);
   value->xmax = full_xid(snapshot->xmax, next);
   for (uint32 i = 0; i < snapshot->xcnt; i++) value->xip[i] = full_xid(snapshot->xip[i], next);
@@ -27,13 +25,12 @@ PgSnapshot *snapshot_from(Snapshot snapshot) {
   return value;
 }
 
-bool snapshot_contains_slow(const PgSnapshot *snapshot, uint64 xid) {
+bool snapshot_contains_slow(const PgSnapshot* snapshot, uint64 xid) {
   return !std::binary_search(snapshot->xip, snapshot->xip + snapshot->nxip, xid);
 }
 
-bool snapshot_equal(const PgSnapshot *a, const PgSnapshot *b) {
-  return a->xmin == b->xmin && a->xmax == b->xmax && a->nxip == b->nxip &&
-         std::equal(a->xip, a->xip + a->nxip, b->xip);
+bool snapshot_equal(const PgSnapshot* a, const PgSnapshot* b) {
+  return a->xmin == b->xmin && a->xmax == b->xmax && a->nxip == b->nxip && std::equal(a->xip, a->xip + a->nxip, b->xip);
 }
 
 }  // namespace conveyor

@@ -14,7 +14,7 @@ enum CaptureColumn { col_capture = 1, col_relation, col_columns, col_recorded, c
   pg_unreachable();
 }
 
-void read_columns(CaptureDefinition *definition, ArrayType *names, ArrayType *types) {
+void read_columns(CaptureDefinition* definition, ArrayType* names, ArrayType* types) {
   Datum *name, *type;
   int names_count, types_count;
   deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &name, nullptr, &names_count);
@@ -24,16 +24,17 @@ void read_columns(CaptureDefinition *definition, ArrayType *names, ArrayType *ty
             errmsg("capture %d has %d recorded columns and %d types", definition->capture, names_count, types_count));
   }
   definition->ncolumns = names_count;
-  definition->columns = static_cast<CapturedColumn *>(palloc(sizeof(CapturedColumn) * Max(names_count, 1)));
+  definition->columns = static_cast<CapturedColumn*>(palloc(sizeof(CapturedColumn) * Max(names_count, 1)));
   for (int i = 0; i < names_count; i++) {
-    CapturedColumn *column = &definition->columns[i];
+    CapturedColumn* column = &definition->columns[i];
     column->name = TextDatumGetCString(name[i]);
     column->type = DatumGetObjectId(type[i]);
     get_typlenbyval(column->type, &column->typlen, &column->byval);
   }
 }
 
-const char *skip_column(const CaptureDefinition *definition, const CapturedColumn *column, const char *at, const char *end) {
+const char* skip_column(const CaptureDefinition* definition, const CapturedColumn* column, const char* at,
+                        const char* end) {
   uint64 value;
   if (column->byval) {
     if (!get_varint(at, end, value)) damaged(definition->capture);
@@ -43,29 +44,33 @@ const char *skip_column(const CaptureDefinition *definition, const CapturedColum
   return at + value;
 }
 
-Datum by_value(const CapturedColumn *column, uint64 encoded) {
+Datum by_value(const CapturedColumn* column, uint64 encoded) {
   int64 value = unzigzag(encoded);
   switch (column->typlen) {
-    case 1: return CharGetDatum(static_cast<char>(value));
-    case 2: return Int16GetDatum(static_cast<int16>(value));
-    case 4: return Int32GetDatum(static_cast<int32>(value));
-    default: return static_cast<Datum>(value);
+    case 1:
+      return CharGetDatum(static_cast<char>(value));
+    case 2:
+      return Int16GetDatum(static_cast<int16>(value));
+    case 4:
+      return Int32GetDatum(static_cast<int32>(value));
+    default:
+      return static_cast<Datum>(value);
   }
 }
 
-Datum by_reference(const CapturedColumn *column, const char *bytes, Size length) {
+Datum by_reference(const CapturedColumn* column, const char* bytes, Size length) {
   if (column->typlen == -1) return PointerGetDatum(cstring_to_text_with_len(bytes, static_cast<int>(length)));
-  auto *copy = static_cast<char *>(palloc(length + 1));
+  auto* copy = static_cast<char*>(palloc(length + 1));
   memcpy(copy, bytes, length);
   copy[length] = '\0';
   return PointerGetDatum(copy);
 }
 
-bool is_null(const char *bitmap, int column) { return (bitmap[column / 8] & (1 << (column % 8))) != 0; }
+bool is_null(const char* bitmap, int column) { return (bitmap[column / 8] & (1 << (column % 8))) != 0; }
 
 }  // namespace
 
-const CaptureDefinition *capture_definition(int32 capture) {
+const CaptureDefinition* capture_definition(int32 capture) {
   Relation table = table_open(extension_table("capture"), AccessShareLock);
   Relation index = relation_open(extension_table("capture_pkey"), AccessShareLock);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -78,7 +83,7 @@ const CaptureDefinition *capture_definition(int32 capture) {
   }
   TupleDesc shape = RelationGetDescr(table);
   bool null;
-  auto *definition = static_cast<CaptureDefinition *>(palloc(sizeof(CaptureDefinition)));
+  auto* definition = static_cast<CaptureDefinition*>(palloc(sizeof(CaptureDefinition)));
   definition->capture = capture;
   definition->relation = DatumGetObjectId(heap_getattr(row, col_relation, shape, &null));
   definition->nullable = DatumGetBool(heap_getattr(row, col_nullable, shape, &null));
@@ -91,9 +96,9 @@ const CaptureDefinition *capture_definition(int32 capture) {
   return definition;
 }
 
-bool entry_bytes(EntryReader *reader, const char **bytes, int32 *length) {
-  const CaptureDefinition *definition = reader->definition;
-  const char *start = reader->at;
+bool entry_bytes(EntryReader* reader, const char** bytes, int32* length) {
+  const CaptureDefinition* definition = reader->definition;
+  const char* start = reader->at;
   if (definition->ncolumns == 0) {  // one empty entry
     reader->at = nullptr;
     *bytes = reader->end;
@@ -101,8 +106,8 @@ bool entry_bytes(EntryReader *reader, const char **bytes, int32 *length) {
     return start != nullptr;
   }
   if (start >= reader->end) return false;
-  const char *bitmap = nullptr;
-  const char *at = start;
+  const char* bitmap = nullptr;
+  const char* at = start;
   if (definition->nullable) {
     bitmap = at;
     at += (definition->ncolumns + 7) / 8;
@@ -118,16 +123,16 @@ bool entry_bytes(EntryReader *reader, const char **bytes, int32 *length) {
   return true;
 }
 
-void decode_entry(const CaptureDefinition *definition, const char *bytes, int32 length, Datum *values, bool *nulls) {
-  const char *at = bytes;
-  const char *end = bytes + length;
-  const char *bitmap = nullptr;
+void decode_entry(const CaptureDefinition* definition, const char* bytes, int32 length, Datum* values, bool* nulls) {
+  const char* at = bytes;
+  const char* end = bytes + length;
+  const char* bitmap = nullptr;
   if (definition->nullable && definition->ncolumns > 0) {
     bitmap = at;
     at += (definition->ncolumns + 7) / 8;
   }
   for (int i = 0; i < definition->ncolumns; i++) {
-    const CapturedColumn *column = &definition->columns[i];
+    const CapturedColumn* column = &definition->columns[i];
     nulls[i] = bitmap != nullptr && is_null(bitmap, i);
     values[i] = 0;
     if (nulls[i]) continue;

@@ -7,7 +7,7 @@
 namespace conveyor {
 
 struct CapturedColumn {
-  char *name;
+  char* name;
   Oid type;
   int16 typlen;  // of the type: -1 varlena, -2 cstring
   bool byval;
@@ -19,27 +19,27 @@ struct CaptureDefinition {
   Oid relation;
   bool nullable;  // entries begin with a null bitmap
   int ncolumns;
-  CapturedColumn *columns;  // recorded ones, in the order of the entries
+  CapturedColumn* columns;  // recorded ones, in the order of the entries
 };
 
 // Reads the definition into the current memory context; errors when there is none. Checks no rights.
-const CaptureDefinition *capture_definition(int32 capture);
+const CaptureDefinition* capture_definition(int32 capture);
 
 struct EntryReader {
-  const CaptureDefinition *definition;
-  const char *at;
-  const char *end;
+  const CaptureDefinition* definition;
+  const char* at;
+  const char* end;
 };
 
-inline EntryReader read_entries(const CaptureDefinition *definition, const char *entries, int32 length) {
+inline EntryReader read_entries(const CaptureDefinition* definition, const char* entries, int32 length) {
   return {definition, entries, entries + length};
 }
 
 // The next entry's bytes: equal bytes are equal images, so keys can be coalesced without decoding. False at the end.
 // An entry of a capture that records no column is empty; such a row has exactly one.
-bool entry_bytes(EntryReader *reader, const char **bytes, int32 *length);
+bool entry_bytes(EntryReader* reader, const char** bytes, int32* length);
 
 // Its columns as datums, `definition->ncolumns` of them; values by reference are palloc'd in the current context.
-void decode_entry(const CaptureDefinition *definition, const char *bytes, int32 length, Datum *values, bool *nulls);
+void decode_entry(const CaptureDefinition* definition, const char* bytes, int32 length, Datum* values, bool* nulls);
 
 }  // namespace conveyor

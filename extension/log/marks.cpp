@@ -22,9 +22,9 @@ struct SegmentMarks {
   Mark marks[max_marks];  // both members ascending
 };
 
-HTAB *all_marks = nullptr;
+HTAB* all_marks = nullptr;
 
-SegmentMarks *marks_of(Relation segment) {
+SegmentMarks* marks_of(Relation segment) {
   if (all_marks == nullptr) {
     HASHCTL control = {};
     control.keysize = sizeof(Oid);
@@ -33,7 +33,7 @@ SegmentMarks *marks_of(Relation segment) {
   }
   Oid relation = RelationGetRelid(segment);
   bool found;
-  auto *marks = static_cast<SegmentMarks *>(hash_search(all_marks, &relation, HASH_ENTER, &found));
+  auto* marks = static_cast<SegmentMarks*>(hash_search(all_marks, &relation, HASH_ENTER, &found));
   if (!found || marks->file != compat::relation_file(segment)) {
     marks->file = compat::relation_file(segment);
     marks->count = 0;
@@ -44,7 +44,7 @@ SegmentMarks *marks_of(Relation segment) {
 }  // namespace
 
 void mark_segment(Relation segment, BlockNumber blocks) {
-  SegmentMarks *marks = marks_of(segment);
+  SegmentMarks* marks = marks_of(segment);
   // For the same size the older mark says more.
   if (blocks < 2 || (marks->count > 0 && marks->marks[marks->count - 1].blocks >= blocks)) return;
   if (marks->count == max_marks) {  // thin out the older ones
@@ -55,7 +55,7 @@ void mark_segment(Relation segment, BlockNumber blocks) {
 }
 
 BlockNumber first_block_for(Relation segment, uint64 xmin) {
-  const SegmentMarks *marks = marks_of(segment);
+  const SegmentMarks* marks = marks_of(segment);
   for (int i = marks->count - 1; i >= 0; i--) {
     if (marks->marks[i].next_xid <= xmin) return marks->marks[i].blocks - 1;
   }

@@ -1,5 +1,5 @@
-// What this session knows of a segment's leading blocks: a mark (blocks n, transaction id x) says that everything in the
-// blocks before n-1 was written by transactions below x. See "The log" in docs/internals.md for why that holds.
+// What this session knows of a segment's leading blocks: a mark (blocks n, transaction id x) says that everything in
+// the blocks before n-1 was written by transactions below x. See "The log" in docs/internals.md for why that holds.
 #pragma once
 
 #include "compat.hpp"

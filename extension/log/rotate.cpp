@@ -1,12 +1,12 @@
 // Emptying segments, and growing the ring where it comes round to one that could not be emptied.
 //
 // A segment may be emptied when every row in it lies inside every cursor. It is looked through twice: first beside the
-// writers, which finds most of those that cannot be; then under ACCESS EXCLUSIVE, in a later snapshot. Whoever wrote into
-// the segment holds a lock on it to the end of its transaction, so under that lock no row is still on its way, and rows that
-// are not visible were rolled back. The lock is never waited for, and writers step aside from it.
+// writers, which finds most of those that cannot be; then under ACCESS EXCLUSIVE, in a later snapshot. Whoever wrote
+// into the segment holds a lock on it to the end of its transaction, so under that lock no row is still on its way, and
+// rows that are not visible were rolled back. The lock is never waited for, and writers step aside from it.
 //
-// The segment gets a new file, as by TRUNCATE in its own transaction, but nothing is logically decoded and no statement of a
-// subscriber is touched. The new file also has a fresh relfrozenxid: nothing else freezes segments.
+// The segment gets a new file, as by TRUNCATE in its own transaction, but nothing is logically decoded and no statement
+// of a subscriber is touched. The new file also has a fresh relfrozenxid: nothing else freezes segments.
 #include "failpoint.hpp"
 #include "log/cursor.hpp"
 #include "log/marks.hpp"
@@ -28,7 +28,7 @@ constexpr int max_segments = 1024;
 // What a row must lie inside to be of no more use.
 struct Cursors {
   int count;
-  const PgSnapshot **snapshots;
+  const PgSnapshot** snapshots;
   uint64 xmin;  // the least of theirs: what ended before it is inside all
 };
 
@@ -40,12 +40,12 @@ Cursors read_cursors() {
   }
   auto count = static_cast<int>(SPI_processed);
   MemoryContext before = MemoryContextSwitchTo(context);
-  Cursors cursors = {0, static_cast<const PgSnapshot **>(palloc(sizeof(PgSnapshot *) * Max(count, 1))), PG_UINT64_MAX};
+  Cursors cursors = {0, static_cast<const PgSnapshot**>(palloc(sizeof(PgSnapshot*) * Max(count, 1))), PG_UINT64_MAX};
   for (int i = 0; i < count; i++) {
     bool null;
     Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
     if (null) continue;
-    const PgSnapshot *cursor = reinterpret_cast<const PgSnapshot *>(PG_DETOAST_DATUM_COPY(value));
+    const PgSnapshot* cursor = reinterpret_cast<const PgSnapshot*>(PG_DETOAST_DATUM_COPY(value));
     cursors.snapshots[cursors.count++] = cursor;
     cursors.xmin = Min(cursors.xmin, cursor->xmin);
   }
@@ -54,7 +54,7 @@ Cursors read_cursors() {
   return cursors;
 }
 
-bool inside_all(const Cursors *cursors, uint64 xid) {
+bool inside_all(const Cursors* cursors, uint64 xid) {
   if (xid < cursors->xmin) return true;
   for (int i = 0; i < cursors->count; i++) {
     if (!snapshot_contains(cursors->snapshots[i], xid)) return false;
@@ -63,9 +63,9 @@ bool inside_all(const Cursors *cursors, uint64 xid) {
 }
 
 // Does the segment hold a row in the latest snapshot that some cursor has not passed?
-bool is_needed(Oid segment, const Cursors *cursors) {
+bool is_needed(Oid segment, const Cursors* cursors) {
   Snapshot now = RegisterSnapshot(GetLatestSnapshot());
-  LogScan *scan = log_scan_segment(now, segment, cursors->xmin);
+  LogScan* scan = log_scan_segment(now, segment, cursors->xmin);
   bool needed = false;
   LogRow row;
   while (!needed && log_scan_next(scan, &row)) needed = !inside_all(cursors, row.xid);
@@ -104,7 +104,7 @@ Look look_at(Oid oid) {
   return look;
 }
 
-bool empty_segment(Oid oid, const Cursors *cursors) {
+bool empty_segment(Oid oid, const Cursors* cursors) {
   if (is_needed(oid, cursors)) return false;
   if (!ConditionalLockRelationOid(oid, AccessExclusiveLock)) return false;
   if (is_needed(oid, cursors)) return false;
@@ -130,7 +130,7 @@ void grow(int segments) {
 
 CONVEYOR_FUNCTION(log_rotate) {
   Cursors cursors = read_cursors();
-  Segments *segments = read_segments();
+  Segments* segments = read_segments();
   int count = segments->count;
   uint64 next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
   int active = segment_of(next_xid, count);
@@ -145,7 +145,8 @@ CONVEYOR_FUNCTION(log_rotate) {
     emptied += done && look.bytes > 0 ? 1 : 0;
     if (i == (active + 1) % count && !done && look.bytes >= due) wrapped = true;
   }
-  // Twice the ring: the writers' next segment is then most likely a new one, or one that is younger than all that are held.
+  // Twice the ring: the writers' next segment is then most likely a new one, or one that is younger than all that are
+  // held.
   if (wrapped && count < max_segments) grow(Min(count, max_segments - count));
   PG_RETURN_INT32(emptied);
 }

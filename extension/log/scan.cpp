@@ -25,11 +25,11 @@ struct LogScan {
   MemoryContext context;  // everything here
   MemoryContext row;      // one row's out-of-line entries
   Snapshot snapshot;
-  const PgSnapshot *cursor;  // null: everything
+  const PgSnapshot* cursor;  // null: everything
   uint64 xmin;               // transactions below it are inside the cursor
-  int32 *captures;  // ascending; null: all
+  int32* captures;           // ascending; null: all
   int ncaptures;
-  Segments *segments;
+  Segments* segments;
   int segment;  // the one being read; -1 before the first
   BlockNumber block, blocks;
   uint64 pages;
@@ -43,9 +43,9 @@ struct LogScan {
 
 namespace {
 
-LogScan *new_scan(Snapshot snapshot, uint64 xmin) {
+LogScan* new_scan(Snapshot snapshot, uint64 xmin) {
   MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_conveyor log scan", ALLOCSET_DEFAULT_SIZES);
-  auto *scan = static_cast<LogScan *>(MemoryContextAllocZero(context, sizeof(LogScan)));
+  auto* scan = static_cast<LogScan*>(MemoryContextAllocZero(context, sizeof(LogScan)));
   scan->context = context;
   scan->row = AllocSetContextCreate(context, "pg_conveyor log row", ALLOCSET_DEFAULT_SIZES);
   scan->snapshot = snapshot;
@@ -59,16 +59,16 @@ LogScan *new_scan(Snapshot snapshot, uint64 xmin) {
 
 }  // namespace
 
-LogScan *log_scan_begin(Snapshot snapshot, const PgSnapshot *cursor, const int32 *captures, int ncaptures) {
-  LogScan *scan = new_scan(snapshot, cursor == nullptr ? 0 : cursor->xmin);
+LogScan* log_scan_begin(Snapshot snapshot, const PgSnapshot* cursor, const int32* captures, int ncaptures) {
+  LogScan* scan = new_scan(snapshot, cursor == nullptr ? 0 : cursor->xmin);
   MemoryContext before = MemoryContextSwitchTo(scan->context);
   if (cursor != nullptr) {
-    auto *copy = static_cast<PgSnapshot *>(palloc(VARSIZE(cursor)));
+    auto* copy = static_cast<PgSnapshot*>(palloc(VARSIZE(cursor)));
     memcpy(copy, cursor, VARSIZE(cursor));
     scan->cursor = copy;
   }
   if (captures != nullptr) {
-    scan->captures = static_cast<int32 *>(palloc(sizeof(int32) * Max(ncaptures, 1)));
+    scan->captures = static_cast<int32*>(palloc(sizeof(int32) * Max(ncaptures, 1)));
     std::copy(captures, captures + ncaptures, scan->captures);
     std::sort(scan->captures, scan->captures + ncaptures);
     scan->ncaptures = ncaptures;
@@ -78,9 +78,10 @@ LogScan *log_scan_begin(Snapshot snapshot, const PgSnapshot *cursor, const int32
   return scan;
 }
 
-LogScan *log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin) {
-  LogScan *scan = new_scan(snapshot, xmin);
-  scan->segments = static_cast<Segments *>(MemoryContextAlloc(scan->context, offsetof(Segments, relations) + sizeof(Oid)));
+LogScan* log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin) {
+  LogScan* scan = new_scan(snapshot, xmin);
+  scan->segments =
+      static_cast<Segments*>(MemoryContextAlloc(scan->context, offsetof(Segments, relations) + sizeof(Oid)));
   scan->segments->count = 1;
   scan->segments->relations[0] = segment;
   return scan;
@@ -88,20 +89,20 @@ LogScan *log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin) {
 
 namespace {
 
-bool concerns(const LogScan *scan, int32 capture) {
+bool concerns(const LogScan* scan, int32 capture) {
   return scan->captures == nullptr || std::binary_search(scan->captures, scan->captures + scan->ncaptures, capture);
 }
 
-bool wanted(const LogScan *scan, const RowHead *row) {
+bool wanted(const LogScan* scan, const RowHead* row) {
   if (row->xid < scan->xmin || (scan->cursor != nullptr && snapshot_contains(scan->cursor, row->xid))) return false;
   return row->kind == static_cast<char>(LogKind::overflow) || concerns(scan, row->capture);
 }
 
-const RowHead *row_head(const HeapTupleData *tuple) {
-  return reinterpret_cast<const RowHead *>(reinterpret_cast<const char *>(tuple->t_data) + tuple->t_data->t_hoff);
+const RowHead* row_head(const HeapTupleData* tuple) {
+  return reinterpret_cast<const RowHead*>(reinterpret_cast<const char*>(tuple->t_data) + tuple->t_data->t_hoff);
 }
 
-HeapTupleData tuple_at(const LogScan *scan, Page page, OffsetNumber offset) {
+HeapTupleData tuple_at(const LogScan* scan, Page page, OffsetNumber offset) {
   HeapTupleData tuple;
   ItemId item = PageGetItemId(page, offset);
   tuple.t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, item));
@@ -112,7 +113,7 @@ HeapTupleData tuple_at(const LogScan *scan, Page page, OffsetNumber offset) {
 }
 
 // Goes on to the next segment; false when there is none.
-bool next_segment(LogScan *scan) {
+bool next_segment(LogScan* scan) {
   if (++scan->segment >= scan->segments->count) return false;
   Relation segment = table_open(scan->segments->relations[scan->segment], AccessShareLock);
   scan->blocks = RelationGetNumberOfBlocks(segment);
@@ -122,7 +123,7 @@ bool next_segment(LogScan *scan) {
   return true;
 }
 
-void read_page(LogScan *scan) {
+void read_page(LogScan* scan) {
   CHECK_FOR_INTERRUPTS();
   Relation segment = table_open(scan->segments->relations[scan->segment], NoLock);
   Buffer buffer = ReadBufferExtended(segment, MAIN_FORKNUM, scan->block, RBM_NORMAL, scan->strategy);
@@ -144,7 +145,7 @@ void read_page(LogScan *scan) {
 }
 
 // An overflow row names captures in its entries.
-bool overflow_concerns(const LogScan *scan, const LogRow *row) {
+bool overflow_concerns(const LogScan* scan, const LogRow* row) {
   if (scan->captures == nullptr) return true;
   for (int32 at = 0; at + static_cast<int32>(sizeof(int32)) <= row->length; at += sizeof(int32)) {
     int32 capture;
@@ -154,12 +155,12 @@ bool overflow_concerns(const LogScan *scan, const LogRow *row) {
   return false;
 }
 
-void decode_row(LogScan *scan, const HeapTupleData *tuple, LogRow *row) {
-  const RowHead *head = row_head(tuple);
+void decode_row(LogScan* scan, const HeapTupleData* tuple, LogRow* row) {
+  const RowHead* head = row_head(tuple);
   *row = {head->xid, head->flushed_at, head->capture, head->changes, static_cast<LogKind>(head->kind), nullptr, 0};
-  const char *start = reinterpret_cast<const char *>(head);
-  auto *entries = reinterpret_cast<struct varlena *>(
-      const_cast<char *>(start + att_align_pointer(entries_offset, TYPALIGN_INT, -1, start + entries_offset)));
+  const char* start = reinterpret_cast<const char*>(head);
+  auto* entries = reinterpret_cast<struct varlena*>(
+      const_cast<char*>(start + att_align_pointer(entries_offset, TYPALIGN_INT, -1, start + entries_offset)));
   if (VARATT_IS_EXTERNAL(entries) || VARATT_IS_COMPRESSED(entries)) {
     MemoryContextReset(scan->row);
     MemoryContext before = MemoryContextSwitchTo(scan->row);
@@ -172,7 +173,7 @@ void decode_row(LogScan *scan, const HeapTupleData *tuple, LogRow *row) {
 
 }  // namespace
 
-bool log_scan_next(LogScan *scan, LogRow *row) {
+bool log_scan_next(LogScan* scan, LogRow* row) {
   for (;;) {
     while (scan->next_row < scan->nrows) {
       HeapTupleData tuple = tuple_at(scan, scan->page.data, scan->rows[scan->next_row++]);
@@ -187,8 +188,8 @@ bool log_scan_next(LogScan *scan, LogRow *row) {
   }
 }
 
-uint64 log_scan_pages(const LogScan *scan) { return scan->pages; }
+uint64 log_scan_pages(const LogScan* scan) { return scan->pages; }
 
-void log_scan_end(LogScan *scan) { MemoryContextDelete(scan->context); }
+void log_scan_end(LogScan* scan) { MemoryContextDelete(scan->context); }
 
 }  // namespace conveyor

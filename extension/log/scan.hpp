@@ -1,9 +1,9 @@
 // Reading the change log: the rows that are visible in a snapshot and not inside a cursor, over all segments.
 //
-// A scan may rest between two calls of next for as long as the transaction lasts, so a set-returning function can consume it
-// slice by slice: it holds ACCESS SHARE locks on the segments that it has met, but no buffer, no open relation and no
-// snapshot reference. It lives in a memory context of its own below the one that begin() was called in; after an error there
-// is nothing to release. Memory: one page, and one row's entries where those are out of line.
+// A scan may rest between two calls of next for as long as the transaction lasts, so a set-returning function can
+// consume it slice by slice: it holds ACCESS SHARE locks on the segments that it has met, but no buffer, no open
+// relation and no snapshot reference. It lives in a memory context of its own below the one that begin() was called in;
+// after an error there is nothing to release. Memory: one page, and one row's entries where those are out of line.
 #pragma once
 
 #include "compat.hpp"
@@ -22,20 +22,20 @@ struct LogRow {
   int32 capture;  // conveyor.capture; 0 for LogKind::overflow
   int32 changes;  // entries of kind keys
   LogKind kind;
-  const char *entries;  // valid until the next call
+  const char* entries;  // valid until the next call
   int32 length;         // bytes
 };
 
 struct LogScan;
 
-// `snapshot` must be registered or active until the scan's end; `cursor` may be null (everything), `captures` too (all of
-// them). Other captures' rows are passed over; an overflow row is returned when it concerns one of `captures`.
-// Takes the blocks' marks into account (docs/internals.md, "The log"), so the cost is that of what is new.
-LogScan *log_scan_begin(Snapshot snapshot, const PgSnapshot *cursor, const int32 *captures, int ncaptures);
+// `snapshot` must be registered or active until the scan's end; `cursor` may be null (everything), `captures` too (all
+// of them). Other captures' rows are passed over; an overflow row is returned when it concerns one of `captures`. Takes
+// the blocks' marks into account (docs/internals.md, "The log"), so the cost is that of what is new.
+LogScan* log_scan_begin(Snapshot snapshot, const PgSnapshot* cursor, const int32* captures, int ncaptures);
 // One segment only, every row of a transaction that is not below `xmin`.
-LogScan *log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin);
-bool log_scan_next(LogScan *scan, LogRow *row);
-uint64 log_scan_pages(const LogScan *scan);  // read so far
-void log_scan_end(LogScan *scan);
+LogScan* log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin);
+bool log_scan_next(LogScan* scan, LogRow* row);
+uint64 log_scan_pages(const LogScan* scan);  // read so far
+void log_scan_end(LogScan* scan);
 
 }  // namespace conveyor

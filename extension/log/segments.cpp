@@ -9,7 +9,7 @@ namespace conveyor {
 namespace {
 
 // The writers' ring, as of the invalidation number `cached_at`. A stale one would be harmless.
-Segments *cached = nullptr;
+Segments* cached = nullptr;
 uint64 cached_at = 0;
 uint64 invalidations = 0;
 Oid segment_table = InvalidOid;
@@ -20,14 +20,14 @@ void forget(Datum, Oid relation) {
 
 bool cache_is_valid() { return cached != nullptr && cached_at == invalidations; }
 
-const Segments *writers_segments() {
+const Segments* writers_segments() {
   if (cache_is_valid()) return cached;
   segment_table = extension_table("log_segment");
   if (!OidIsValid(segment_table)) return nullptr;
   uint64 now = invalidations;  // one that comes while we read must count
-  Segments *fresh = read_segments();
+  Segments* fresh = read_segments();
   Size size = offsetof(Segments, relations) + sizeof(Oid) * fresh->count;
-  auto *copy = static_cast<Segments *>(MemoryContextAlloc(TopMemoryContext, size));
+  auto* copy = static_cast<Segments*>(MemoryContextAlloc(TopMemoryContext, size));
   memcpy(copy, fresh, size);
   pfree(fresh);
   if (cached != nullptr) pfree(cached);
@@ -53,12 +53,12 @@ uint64 blocks_of(Oid relation) {
 
 void follow_segments() { CacheRegisterRelcacheCallback(forget, static_cast<Datum>(0)); }
 
-Oid extension_table(const char *name) {
+Oid extension_table(const char* name) {
   Oid schema = get_namespace_oid("conveyor", true);
   return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
-Segments *read_segments() {
+Segments* read_segments() {
   Oid oid = extension_table("log_segment");
   if (!OidIsValid(oid)) {
     ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"conveyor.log_segment\" does not exist"),
@@ -68,16 +68,16 @@ Segments *read_segments() {
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   int room = 64;
   int count = 0;
-  auto *numbers = static_cast<int32 *>(palloc(sizeof(int32) * room));
-  auto *relations = static_cast<Oid *>(palloc(sizeof(Oid) * room));
+  auto* numbers = static_cast<int32*>(palloc(sizeof(int32) * room));
+  auto* relations = static_cast<Oid*>(palloc(sizeof(Oid) * room));
   TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
   HeapTuple row;
   while ((row = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
     bool null;
     if (count == room) {
       room *= 2;
-      numbers = static_cast<int32 *>(repalloc(numbers, sizeof(int32) * room));
-      relations = static_cast<Oid *>(repalloc(relations, sizeof(Oid) * room));
+      numbers = static_cast<int32*>(repalloc(numbers, sizeof(int32) * room));
+      relations = static_cast<Oid*>(repalloc(relations, sizeof(Oid) * room));
     }
     int32 number = DatumGetInt32(heap_getattr(row, 1, RelationGetDescr(table), &null));
     Oid relation = DatumGetObjectId(heap_getattr(row, 2, RelationGetDescr(table), &null));
@@ -96,7 +96,7 @@ Segments *read_segments() {
     ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("the change log has no segments"),
             errhint("Run SELECT conveyor.log_grow(16)."));
   }
-  auto *segments = static_cast<Segments *>(palloc(offsetof(Segments, relations) + sizeof(Oid) * count));
+  auto* segments = static_cast<Segments*>(palloc(offsetof(Segments, relations) + sizeof(Oid) * count));
   segments->count = count;
   memcpy(segments->relations, relations, sizeof(Oid) * count);
   pfree(numbers);
@@ -110,7 +110,7 @@ int segment_of(uint64 xid, int count) {
 }
 
 Relation open_segment_for_writing(uint64 xid) {
-  const Segments *segments = writers_segments();
+  const Segments* segments = writers_segments();
   if (segments == nullptr) return nullptr;
   int own = segment_of(xid, segments->count);
   for (int i = 0; i < segments->count; i++) {
@@ -122,7 +122,7 @@ Relation open_segment_for_writing(uint64 xid) {
 }
 
 uint64 segments_size() {
-  Segments *segments = read_segments();
+  Segments* segments = read_segments();
   uint64 blocks = 0;
   for (int i = 0; i < segments->count; i++) blocks += blocks_of(segments->relations[i]);
   pfree(segments);

@@ -7,7 +7,7 @@ namespace conveyor {
 
 constexpr int max_varint = 10;  // bytes of a 64-bit one
 
-inline char *put_varint(char *at, std::uint64_t value) {
+inline char* put_varint(char* at, std::uint64_t value) {
   while (value >= 0x80) {
     *at++ = static_cast<char>(value | 0x80);
     value >>= 7;
@@ -17,7 +17,7 @@ inline char *put_varint(char *at, std::uint64_t value) {
 }
 
 // Moves `at` behind the integer; false where it would pass `end`.
-inline bool get_varint(const char *&at, const char *end, std::uint64_t &value) {
+inline bool get_varint(const char*& at, const char* end, std::uint64_t& value) {
   value = 0;
   for (int shift = 0; at < end && shift < 64; shift += 7) {
     auto byte = static_cast<std::uint8_t>(*at++);

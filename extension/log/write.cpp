@@ -5,11 +5,14 @@
 
 namespace conveyor {
 
-// A row's bytes before its entries: tuple header, xid, flushed_at, capture, changes, kind and the varlena header, aligned.
-static_assert(packed_row <= static_cast<int32>(MAXALIGN_DOWN((BLCKSZ - MAXALIGN(SizeOfPageHeaderData + 4 * sizeof(ItemIdData))) / 4)) -
-                                static_cast<int32>(MAXALIGN(SizeofHeapTupleHeader) + 28 + VARHDRSZ));
+// A row's bytes before its entries: tuple header, xid, flushed_at, capture, changes, kind and the varlena header,
+// aligned.
+static_assert(packed_row <=
+              static_cast<int32>(MAXALIGN_DOWN((BLCKSZ - MAXALIGN(SizeOfPageHeaderData + 4 * sizeof(ItemIdData))) /
+                                               4)) -
+                  static_cast<int32>(MAXALIGN(SizeofHeapTupleHeader) + 28 + VARHDRSZ));
 
-bool log_write_begin(LogWriter *writer) {
+bool log_write_begin(LogWriter* writer) {
   // The id comes before the block: a reader that skips blocks relies on it.
   writer->xid = U64FromFullTransactionId(GetTopFullTransactionId());
   writer->flushed_at = GetCurrentTimestamp();
@@ -19,7 +22,7 @@ bool log_write_begin(LogWriter *writer) {
   return true;
 }
 
-void log_write(LogWriter *writer, LogKind kind, int32 capture, int32 changes, struct varlena *entries) {
+void log_write(LogWriter* writer, LogKind kind, int32 capture, int32 changes, struct varlena* entries) {
   failpoint("log_write");
   Datum values[] = {UInt64GetDatum(writer->xid), TimestampTzGetDatum(writer->flushed_at), Int32GetDatum(capture),
                     Int32GetDatum(changes),      CharGetDatum(static_cast<char>(kind)),   PointerGetDatum(entries)};
@@ -29,7 +32,7 @@ void log_write(LogWriter *writer, LogKind kind, int32 capture, int32 changes, st
   heap_freetuple(row);
 }
 
-void log_write_end(LogWriter *writer) { table_close(writer->segment, NoLock); }
+void log_write_end(LogWriter* writer) { table_close(writer->segment, NoLock); }
 
 bool log_is_full(uint64 bytes) {
   static uint64 size = 0;   // at the last look, and what this session has written since
