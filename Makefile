@@ -61,10 +61,6 @@ all install installcheck clean:
 else
 include $(PGXS)
 -include $(OBJS:.o=.d)
-endif
-
-extension/pg_conveyor--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) extension/pg_conveyor.control
-	cat $(sort $(wildcard sql/*.sql)) > $@
 
 # The agent; cmake alone builds it as well. AGENT=no leaves it out.
 AGENT ?= yes
@@ -73,6 +69,10 @@ all: agent
 install: install-agent
 clean: clean-agent
 endif
+endif
+
+extension/pg_conveyor--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) extension/pg_conveyor.control
+	cat $(sort $(wildcard sql/*.sql)) > $@
 
 .PHONY: agent install-agent clean-agent
 agent:
