@@ -91,11 +91,19 @@ AS $$
 DECLARE
     present conveyor.target_definition := conveyor.find_target(target);
     merged  jsonb;
+    state   record;
 BEGIN
     PERFORM conveyor.check_owner(present.owner, 'target', target);
     SELECT t.* INTO present FROM conveyor.target_definition t WHERE t.target = alter_target.target FOR UPDATE;
     merged := conveyor.check_target_options(present.kind, present.options || options);
     UPDATE conveyor.target_definition t SET options = merged WHERE t.target = alter_target.target;
+    IF merged <> present.options THEN
+        -- What is under way goes by the old options, perhaps to another server: a new lease ends it, as a takeover does.
+        FOR state IN SELECT s.* FROM conveyor.delivery_state s JOIN conveyor.delivery_definition d USING (delivery)
+                      WHERE d.target = alter_target.target AND s.agent IS NOT NULL ORDER BY s.delivery FOR UPDATE OF s LOOP
+            PERFORM conveyor.new_lease(state.delivery, state.agent);
+        END LOOP;
+    END IF;
     PERFORM conveyor.write_journal('alter target', target, conveyor.difference(present.options, merged));
 END
 $$;
