@@ -1,10 +1,9 @@
 """A private PostgreSQL: made, started, crashed, copied to a standby and promoted by the tests."""
 
+import contextlib
 import os
 import shutil
-import signal
 import subprocess
-import time
 
 import psycopg2
 import psycopg2.extensions
@@ -97,10 +96,22 @@ class Cluster:
             self.crash()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def kill_backend(self, pid):
-        """kill -9 of one backend: the postmaster restarts all of them. Returns when it answers again."""
-        os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+    @contextlib.contextmanager
+    def restarting(self):
+        """Around something that makes the postmaster restart all backends; returns when they are restarted."""
+        witness = self.connect("postgres")
+        yield
+
+        def thrown_out():
+            try:
+                with witness.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                return False
+            except psycopg2.Error:
+                return True
+
+        until(thrown_out, "the postmaster throws everybody out", 30)
+        witness.close()
         self.wait_ready()
 
     def wait_ready(self, timeout=30):

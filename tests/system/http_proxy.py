@@ -75,26 +75,23 @@ def only_bulk(rule):
 
 
 class Holder:
-    """A rule: bulk requests whose body contains `text` are kept (and given no answer) until land() sends them on to the server."""
+    """A rule: the first bulk request whose body contains `text` is kept (and gets no answer) until land() sends it on to the server."""
 
-    def __init__(self, text=b""):
+    def __init__(self, text):
         self.text = text
-        self.held = []
+        self.held = None
         self.arrived = threading.Event()
 
     def __call__(self, proxy, client, request):
-        if not (request.bulk and self.text in request.body):
+        if self.arrived.is_set() or not (request.bulk and self.text in request.body):
             return forward(proxy, client, request)
-        self.held.append(request)
+        self.held = request
         self.arrived.set()
         return silence(proxy, client, request)
 
     def land(self, proxy):
-        """What was held arrives at the server now; returns how many requests that were."""
-        requests, self.held = self.held, []
-        for request in requests:
-            proxy.exchange(request)
-        return len(requests)
+        """What was held arrives at the server now."""
+        proxy.exchange(self.held)
 
 
 class HttpProxy:

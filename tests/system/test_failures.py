@@ -49,17 +49,16 @@ def test_an_agent_killed_at_any_point_loses_nothing(orders, database, start_agen
     assert died or point.startswith(("orphan", "hold")), f"the agent never came by {point}"
 
 
-@pytest.mark.parametrize("point", ["log_flush"])
+@pytest.mark.parametrize("point", ["capture_before_flush", "log_pack", "log_write", "capture_after_flush"])
 def test_a_backend_killed_while_it_writes_the_log_commits_nothing_and_loses_nothing(live_orders, database, point):
     orders, agent = live_orders
     connection = database.connect(autocommit=False)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE shop.orders SET status = 'lost with its backend' WHERE id <= 500")
         cursor.execute("SELECT set_config('conveyor.failpoint', %s, false)", (f"{point}=kill",))
-    with pytest.raises(psycopg2.OperationalError):
-        connection.commit()
     database.close()
-    database.cluster.wait_ready()
+    with database.cluster.restarting(), pytest.raises(psycopg2.OperationalError):
+        connection.commit()
     assert database.one("SELECT count(*) FROM shop.orders WHERE status LIKE 'lost%'") == 0
     database.sql("UPDATE shop.orders SET status = 'after the crash' WHERE id BETWEEN 400 AND 600")
     orders.wait_delivered(agent)
@@ -71,7 +70,7 @@ def test_an_error_while_the_log_is_written_aborts_the_transaction(live_orders, d
     connection = database.connect(autocommit=False)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE shop.orders SET status = 'never' WHERE id <= 10")
-        cursor.execute("SELECT set_config('conveyor.failpoint', 'log_flush=error', false)")
+        cursor.execute("SELECT set_config('conveyor.failpoint', 'log_write=error', false)")
     with pytest.raises(psycopg2.Error):
         connection.commit()
     connection.close()
@@ -90,8 +89,8 @@ def test_a_killed_backend_under_load_is_survived(live_orders, database):
                 "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test' AND pid <> pg_backend_pid() LIMIT 1"
             )
             database.close()
-            os.kill(pid, signal.SIGKILL)
-    database.cluster.wait_ready()
+            with database.cluster.restarting():
+                os.kill(pid, signal.SIGKILL)
     orders.wait_delivered(agent)
     assert_equal_both_ways(orders)
 

@@ -17,7 +17,7 @@ def exported(database, directory, make_target):
     folder.mkdir()
     make_target(None, kind="ndjson", options={"directory": str(folder), "file_bytes": "64kB"})
     shop.create_feed(database)
-    return shop.create_delivery(database, None, "orders"), folder / "orders"
+    return shop.create_delivery(database, None, "orders", options={"batch_bytes": "64kB"}), folder / "orders"
 
 
 def documents_of(folder):

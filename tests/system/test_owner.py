@@ -19,7 +19,7 @@ def owned(database, make_target, search, alias):
         database.sql(f"ALTER TABLE shop.{relation} OWNER TO {OWNER}")
     database.sql(f"ALTER VIEW shop.order_document OWNER TO {OWNER}")
     definition = database.one("SELECT pg_get_viewdef('shop.order_document')")
-    view = definition.replace("o.status,", "o.status || current_user AS status,", 1)
+    view = definition.replace("o.status,", "o.status || (current_user::text COLLATE \"default\") AS status,", 1)
     assert view != definition
     database.sql(f"CREATE OR REPLACE VIEW shop.order_document AS {view}")
     make_target(search.url)
