@@ -76,7 +76,9 @@ CREATE TABLE conveyor.capture (
     types       oid[] NOT NULL,       -- of `recorded`
     nullable    boolean NOT NULL,     -- entries carry a null bitmap
     retired_at  timestamptz,
-    CHECK (cardinality(types) = cardinality(recorded))
+    numbers     int2[] NOT NULL,      -- of `columns`, in pg_attribute: tells a column that was renamed from one that is gone
+    CHECK (cardinality(types) = cardinality(recorded)),
+    CHECK (cardinality(numbers) = cardinality(columns))
 );
 CREATE UNIQUE INDEX capture_relation ON conveyor.capture (relation) WHERE retired_at IS NULL;
 COMMENT ON TABLE conveyor.capture IS 'what the capture triggers record, present and past';

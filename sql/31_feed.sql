@@ -34,6 +34,15 @@ BEGIN
 END
 $$;
 
+-- The key query of a feed's root: its key is the document's.
+CREATE FUNCTION conveyor.root_documents(feed text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT format('SELECT %s FROM changed', (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(f.root_key) WITH ORDINALITY AS k(c, n)))
+      FROM conveyor.feed_definition f WHERE f.feed = root_documents.feed;
+END;
+
 -- create_feed
 --   document_view  a view with one row per document    key   its columns that make the id; default: the root's primary key
 --   root           the table that the key comes from, where it cannot be found from the view
@@ -81,8 +90,7 @@ BEGIN
     IF analysis.root IS NOT NULL THEN
         PERFORM conveyor.put_watch(feed, analysis.root,
             ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = analysis.root AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
-            format('SELECT %s FROM changed', (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(analysis.root_key) WITH ORDINALITY AS k(c, n))),
-            true);
+            conveyor.root_documents(feed), true);
     END IF;
     PERFORM conveyor.warn_unwatched(feed);
 END

@@ -3,7 +3,7 @@
 -- What the capture of a relation has to be; NULLs when no watch is left. Columns in the table's order, so that the same
 -- watches always make the same definition. `missing`: columns that a watch names and the table does not have (any more).
 CREATE FUNCTION conveyor.capture_needed(relation oid, OUT columns text[], OUT recorded text[], OUT types oid[], OUT nullable boolean,
-                                        OUT missing text)
+                                        OUT numbers int2[], OUT missing text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12,8 +12,9 @@ BEGIN
            coalesce(array_agg(u.name ORDER BY a.attnum) FILTER (WHERE u.is_recorded), '{}'),
            coalesce(array_agg(a.atttypid ORDER BY a.attnum) FILTER (WHERE u.is_recorded), '{}'),
            coalesce(bool_or(NOT a.attnotnull) FILTER (WHERE u.is_recorded), false),
+           array_agg(a.attnum ORDER BY a.attnum),
            string_agg(format('"%s" (feed "%s")', u.name, u.feed), ', ' ORDER BY u.name) FILTER (WHERE a.attnum IS NULL)
-      INTO columns, recorded, types, nullable, missing
+      INTO columns, recorded, types, nullable, numbers, missing
       FROM (SELECT c.name, bool_or(c.is_recorded) AS is_recorded, min(w.feed) AS feed
               FROM conveyor.watch w,
                    LATERAL (SELECT unnest(w.columns), false UNION ALL SELECT unnest(w.recorded), true) AS c(name, is_recorded)
@@ -42,9 +43,36 @@ CREATE FUNCTION conveyor.capture_has_own_row_trigger(relation oid, member oid) R
     SET search_path = pg_catalog, pg_temp
 RETURN member = relation OR NOT (SELECT c.relispartition FROM pg_class c WHERE c.oid = member);
 
+-- The names carry the capture: where a table and one that it is a part of are both watched it has the triggers of both, and
+-- a table that is watched itself can become a partition of one that is.
+CREATE FUNCTION conveyor.capture_trigger(capture int) RETURNS name
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN 'conveyor_capture_' || capture;
+
+CREATE FUNCTION conveyor.truncate_trigger(capture int) RETURNS name
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN 'conveyor_truncate_' || capture;
+
+-- Triggers of ours on a table that belong to no capture which is in use and has the table as a member: left behind by a
+-- definition that was retired, by a DETACH, or by a dump of another database. Clones go with their parent's trigger.
+CREATE FUNCTION conveyor.capture_strays(member oid) RETURNS SETOF name
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.tgname FROM pg_trigger t
+     WHERE t.tgrelid = capture_strays.member AND t.tgparentid = 0
+       AND t.tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure)
+       AND NOT EXISTS (SELECT FROM conveyor.capture c, LATERAL conveyor.capture_members(c.relation) AS m
+                        WHERE c.retired_at IS NULL AND m.member = t.tgrelid
+                          AND t.tgname IN (conveyor.capture_trigger(c.capture), conveyor.truncate_trigger(c.capture)))
+     ORDER BY t.tgname;
+END;
+
 -- Triggers of ours that are not what `capture` asks for, and members that have none. `arguments` of a row trigger are all of
 -- a definition's, of a truncate trigger the capture alone.
-CREATE FUNCTION conveyor.capture_faults(capture int) RETURNS TABLE (member oid, trigger name, fault text)
+CREATE FUNCTION conveyor.capture_faults(capture int) RETURNS TABLE (member oid, trigger name, fault text, depth int)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -56,10 +84,11 @@ BEGIN
     SELECT m.member, want.trigger,
            CASE WHEN t.oid IS NULL THEN 'is missing'
                 WHEN t.tgenabled <> 'A' THEN 'is not ENABLE ALWAYS'
-                ELSE 'records something else' END
+                ELSE 'records something else' END,
+           m.depth
       FROM conveyor.capture_members(present.relation) AS m
-     CROSS JOIN (VALUES ('conveyor_capture'::name, 'conveyor.capture()'::regprocedure, 29::int2, conveyor.capture_arguments(present)),
-                        ('conveyor_truncate'::name, 'conveyor.capture_truncate()'::regprocedure, 32::int2, ARRAY[present.capture::text]))
+     CROSS JOIN (VALUES (conveyor.capture_trigger(present.capture), 'conveyor.capture()'::regprocedure, 29::int2, conveyor.capture_arguments(present)),
+                        (conveyor.truncate_trigger(present.capture), 'conveyor.capture_truncate()'::regprocedure, 32::int2, ARRAY[present.capture::text]))
            AS want(trigger, function, type, arguments)
       LEFT JOIN pg_trigger t ON t.tgrelid = m.member AND t.tgname = want.trigger
      WHERE t.oid IS NULL OR t.tgenabled <> 'A' OR t.tgfoid <> want.function OR t.tgtype <> want.type OR t.tgqual IS NOT NULL
@@ -101,20 +130,16 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION conveyor.capture_drop_triggers(member regclass) RETURNS void
+CREATE FUNCTION conveyor.capture_drop_strays(member regclass) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     SET conveyor.installing = on
 AS $$
 DECLARE
-    name name;
+    stray name;
 BEGIN
-    -- A clone on a partition goes with its parent's trigger.
-    FOR name IN SELECT t.tgname FROM pg_trigger t
-                 WHERE t.tgrelid = member AND t.tgparentid = 0
-                   AND t.tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure)
-                 ORDER BY t.tgname LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', name, member);
+    FOR stray IN SELECT s FROM conveyor.capture_strays(member) AS s LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', stray, member);
     END LOOP;
 END
 $$;
@@ -125,15 +150,18 @@ CREATE FUNCTION conveyor.capture_mend(capture conveyor.capture, member regclass)
     SET search_path = pg_catalog, pg_temp
     SET conveyor.installing = on
 AS $$
+DECLARE
+    for_rows     CONSTANT name := conveyor.capture_trigger(capture.capture);
+    for_truncate CONSTANT name := conveyor.truncate_trigger(capture.capture);
 BEGIN
-    PERFORM conveyor.capture_drop_triggers(member);
     IF conveyor.capture_has_own_row_trigger(capture.relation, member) THEN
-        EXECUTE format('CREATE TRIGGER conveyor_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION conveyor.capture(%s)',
-            member, (SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(conveyor.capture_arguments(capture)) WITH ORDINALITY AS u(a, n)));
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION conveyor.capture(%s)',
+            for_rows, member, (SELECT string_agg(quote_literal(a), ', ' ORDER BY n)
+                                 FROM unnest(conveyor.capture_arguments(capture)) WITH ORDINALITY AS u(a, n)));
     END IF;
-    EXECUTE format('CREATE TRIGGER conveyor_truncate AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION conveyor.capture_truncate(%L)',
-        member, capture.capture);
-    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER conveyor_capture, ENABLE ALWAYS TRIGGER conveyor_truncate', member);
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION conveyor.capture_truncate(%L)',
+        for_truncate, member, capture.capture);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I, ENABLE ALWAYS TRIGGER %I', member, for_rows, for_truncate);
 END
 $$;
 
@@ -151,28 +179,6 @@ BEGIN
 END
 $$;
 
--- A table with two captures would have two triggers of one name, and a change would be recorded twice.
-CREATE FUNCTION conveyor.capture_check_overlap(relation oid) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    other regclass;
-BEGIN
-    SELECT c.relation INTO other FROM conveyor.capture c
-     WHERE c.retired_at IS NULL AND c.relation <> capture_check_overlap.relation
-       AND (c.relation IN (SELECT m.member FROM conveyor.capture_members(capture_check_overlap.relation) AS m)
-            OR capture_check_overlap.relation IN (SELECT m.member FROM conveyor.capture_members(c.relation) AS m))
-     LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'cannot watch both % and %', relation::regclass, other
-            USING ERRCODE = 'feature_not_supported',
-                  DETAIL = 'One is a partition or an inheritance child of the other.',
-                  HINT = 'Watch the parent in all feeds: it covers its partitions and children.';
-    END IF;
-END
-$$;
-
 -- Is what is there what the watches need?
 CREATE FUNCTION conveyor.capture_is_right(relation oid) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -181,17 +187,16 @@ AS $$
 DECLARE
     needed  record;
     present conveyor.capture;
+    strays  CONSTANT boolean := EXISTS (SELECT FROM conveyor.capture_members(capture_is_right.relation) AS m, conveyor.capture_strays(m.member));
 BEGIN
     SELECT n.* INTO needed FROM conveyor.capture_needed(relation) AS n;
     SELECT c.* INTO present FROM conveyor.capture c WHERE c.relation = capture_is_right.relation AND c.retired_at IS NULL;
     IF needed.columns IS NULL THEN
-        RETURN present.capture IS NULL
-           AND NOT EXISTS (SELECT FROM conveyor.capture_members(capture_is_right.relation) AS m JOIN pg_trigger t ON t.tgrelid = m.member
-                            WHERE t.tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure));
+        RETURN present.capture IS NULL AND NOT strays;
     END IF;
-    RETURN needed.missing IS NULL
-       AND (needed.columns, needed.recorded, needed.types, needed.nullable)
-           IS NOT DISTINCT FROM (present.columns, present.recorded, present.types, present.nullable)
+    RETURN NOT strays AND needed.missing IS NULL
+       AND (needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
+           IS NOT DISTINCT FROM (present.columns, present.recorded, present.types, present.nullable, present.numbers)
        AND NOT EXISTS (SELECT FROM conveyor.capture_faults(present.capture))
        AND NOT EXISTS (SELECT m.member FROM conveyor.capture_members(capture_is_right.relation) AS m
                        EXCEPT SELECT cm.member FROM conveyor.capture_member cm WHERE cm.capture = present.capture);
@@ -226,26 +231,25 @@ BEGIN
                       HINT = format('Run SELECT conveyor.drop_watch(feed, %L), then conveyor.add_watch() with the columns as they are.', relation::regclass);
         END IF;
         SELECT c.* INTO present FROM conveyor.capture c WHERE c.relation = install_capture.relation AND c.retired_at IS NULL;
-        IF (needed.columns, needed.recorded, needed.types, needed.nullable)
-           IS DISTINCT FROM (present.columns, present.recorded, present.types, present.nullable) THEN
+        IF (needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
+           IS DISTINCT FROM (present.columns, present.recorded, present.types, present.nullable, present.numbers) THEN
             PERFORM conveyor.capture_lock(relation);
             PERFORM conveyor.capture_retire(relation);
             present := NULL;
             IF needed.columns IS NOT NULL THEN
-                PERFORM conveyor.capture_check_overlap(relation);
-                INSERT INTO conveyor.capture AS c (relation, columns, recorded, types, nullable)
-                VALUES (relation, needed.columns, needed.recorded, needed.types, needed.nullable)
+                INSERT INTO conveyor.capture AS c (relation, columns, recorded, types, nullable, numbers)
+                VALUES (relation, needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
                 RETURNING c.* INTO present;
             END IF;
         END IF;
-        IF present.capture IS NULL THEN
-            FOR each IN SELECT m.member FROM conveyor.capture_members(relation) AS m ORDER BY m.depth, m.member LOOP
-                PERFORM conveyor.capture_drop_triggers(each);
-            END LOOP;
-        ELSE
-            -- Parents first: a partition's row trigger comes with its parent's. Twice, because that clone is not enabled yet.
+        -- Parents first: a partition's row trigger comes and goes with its parent's.
+        FOR each IN SELECT m.member FROM conveyor.capture_members(relation) AS m ORDER BY m.depth, m.member LOOP
+            PERFORM conveyor.capture_drop_strays(each);
+        END LOOP;
+        IF present.capture IS NOT NULL THEN
+            -- Twice, because a clone that comes with its parent's trigger is not enabled yet.
             FOR pass IN 1 .. 2 LOOP
-                FOR each IN SELECT DISTINCT f.member FROM conveyor.capture_faults(present.capture) AS f ORDER BY f.member LOOP
+                FOR each IN SELECT f.member FROM conveyor.capture_faults(present.capture) AS f GROUP BY f.member ORDER BY min(f.depth), f.member LOOP
                     PERFORM conveyor.capture_mend(present, each);
                 END LOOP;
             END LOOP;

@@ -1,6 +1,11 @@
 -- 36: DDL on watched tables: new partitions and children get their triggers, changed columns their capture, and what changed
--- contents without row triggers is signalled. DDL of users never fails because of us: problems become warnings, and the
--- audit goes on naming them.
+-- contents without row triggers is signalled. DDL of users never fails because of us: problems become warnings, the
+-- deliveries concerned wait, and the audit goes on naming them.
+
+-- Set while capture_mend() and its like are at work. In C, because that loads the library: before, the setting's name is a
+-- placeholder that anybody may set.
+CREATE FUNCTION conveyor.is_installing() RETURNS boolean
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'conveyor_is_installing';
 
 -- Says that the contents of `relation`, or of what it is a part of, may have changed unseen.
 CREATE FUNCTION conveyor.capture_signal(relation oid, reason text) RETURNS void
@@ -16,7 +21,69 @@ BEGIN
 END
 $$;
 
--- Compares a captured relation with its members as they were, and puts the capture in place.
+-- The names as they are now: those that `renames` (old name: new name) knows are exchanged, all at once.
+CREATE FUNCTION conveyor.renamed(names text[], renames jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN ARRAY(SELECT coalesce(renames ->> n.name, n.name) FROM unnest(names) WITH ORDINALITY AS n(name, number) ORDER BY n.number);
+
+-- Columns of a capture that have another name than when it was made. Numbers tell: they never change.
+CREATE FUNCTION conveyor.capture_renames(capture conveyor.capture) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN (SELECT coalesce(jsonb_object_agg(c.name, a.attname), '{}')
+          FROM unnest((capture).columns, (capture).numbers) AS c(name, number)
+          JOIN pg_attribute a ON a.attrelid = (capture).relation AND a.attnum = c.number AND NOT a.attisdropped
+         WHERE a.attname <> c.name);
+
+-- A key query sees its columns by the names that it was written with.
+CREATE FUNCTION conveyor.documents_renamed(documents text, recorded text[], renames jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN CASE WHEN recorded && ARRAY(SELECT jsonb_object_keys(renames)) THEN
+    format(E'WITH changed AS (SELECT %s FROM changed) SELECT * FROM (\n%s\n) AS d',
+           (SELECT string_agg(CASE WHEN renames ? r.name THEN format('%I AS %I', renames ->> r.name, r.name) ELSE quote_ident(r.name) END, ', ' ORDER BY r.number)
+              FROM unnest(recorded) WITH ORDINALITY AS r(name, number)),
+           documents)
+    ELSE documents END;
+
+-- Watches follow columns that are renamed, and what was logged by the old names stays readable. A watch that create_feed()
+-- made is about all columns of its table; of an explicit one a column goes that is gone and that its query does not read.
+-- Tables touched: capture, watch, feed_definition.
+CREATE FUNCTION conveyor.capture_follow_columns(relation oid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    renames CONSTANT jsonb := (SELECT conveyor.capture_renames(c) FROM conveyor.capture c
+                                WHERE c.relation = capture_follow_columns.relation AND c.retired_at IS NULL);
+    present CONSTANT text[] := ARRAY(SELECT a.attname::text FROM pg_attribute a
+                                      WHERE a.attrelid = capture_follow_columns.relation AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum);
+    needed  text[];
+    each    conveyor.watch;
+BEGIN
+    IF renames <> '{}' THEN
+        UPDATE conveyor.capture c
+           SET columns = conveyor.renamed(c.columns, conveyor.capture_renames(c)), recorded = conveyor.renamed(c.recorded, conveyor.capture_renames(c))
+         WHERE c.relation = capture_follow_columns.relation AND conveyor.capture_renames(c) <> '{}';
+        UPDATE conveyor.feed_definition f SET root_key = conveyor.renamed(f.root_key, renames)
+         WHERE f.root::oid = capture_follow_columns.relation AND f.root_key <> conveyor.renamed(f.root_key, renames);
+    END IF;
+    FOR each IN SELECT w.* FROM conveyor.watch w WHERE w.relation::oid = capture_follow_columns.relation LOOP
+        needed := conveyor.renamed(each.recorded, renames);
+        UPDATE conveyor.watch w
+           SET recorded = needed,
+               columns = CASE WHEN each.derived THEN present
+                              ELSE ARRAY(SELECT n.name FROM unnest(conveyor.renamed(each.columns, renames)) WITH ORDINALITY AS n(name, number)
+                                          WHERE n.name = ANY (present || needed) ORDER BY n.number) END,
+               documents = CASE WHEN each.derived THEN conveyor.root_documents(w.feed)
+                                ELSE conveyor.documents_renamed(each.documents, each.recorded, renames) END
+         WHERE w.feed = each.feed AND w.relation = each.relation;
+    END LOOP;
+END
+$$;
+
+-- Compares a captured relation with its members and columns as they were, and puts the capture in place.
 CREATE FUNCTION conveyor.capture_follow(relation oid, created oid) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -36,10 +103,30 @@ BEGIN
                    RETURNING cm.member LOOP
         PERFORM conveyor.log_signal(present, format('%s is no longer a part of %s', changed::regclass, relation::regclass));
         IF EXISTS (SELECT FROM pg_class c WHERE c.oid = changed) THEN
-            PERFORM conveyor.capture_drop_triggers(changed);
+            PERFORM conveyor.capture_drop_strays(changed);
         END IF;
     END LOOP;
+    PERFORM conveyor.capture_follow_columns(relation);
     PERFORM conveyor.install_capture(relation);
+    FOR changed IN SELECT m.member FROM conveyor.capture_members(capture_follow.relation) AS m JOIN pg_class c ON c.oid = m.member AND c.relpersistence = 'u' LOOP
+        RAISE WARNING 'table % is watched and unlogged: a crash empties it without a trace', changed::regclass
+            USING HINT = format('Run ALTER TABLE %s SET LOGGED, or conveyor.resync_all() of its deliveries after every crash.', changed::regclass);
+    END LOOP;
+END
+$$;
+
+-- What cannot be captured must not be called delivered: the deliveries concerned wait, and their reason says what to do.
+CREATE FUNCTION conveyor.capture_hold(relation oid, problem text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE conveyor.delivery_state s
+       SET held_at = clock_timestamp(), updated_at = clock_timestamp(),
+           held_reason = format('changes of %s cannot be captured: %s; SELECT * FROM conveyor.audit() says how to mend it, '
+                                'then run SELECT conveyor.resume_delivery(%L)', capture_hold.relation::regclass, problem, s.delivery)
+      FROM conveyor.delivery_definition d JOIN conveyor.watch w USING (feed)
+     WHERE d.delivery = s.delivery AND w.relation::oid = capture_hold.relation AND s.held_at IS NULL;
 END
 $$;
 
@@ -50,7 +137,7 @@ AS $$
 DECLARE
     each record;
 BEGIN
-    IF current_setting('conveyor.installing', true) = 'on' OR NOT EXISTS (SELECT FROM conveyor.capture WHERE retired_at IS NULL) THEN
+    IF conveyor.is_installing() OR NOT EXISTS (SELECT FROM conveyor.capture WHERE retired_at IS NULL) THEN
         RETURN;
     END IF;
     FOR each IN
@@ -73,8 +160,9 @@ BEGIN
             PERFORM conveyor.capture_follow(each.relation, each.created);
         EXCEPTION WHEN OTHERS THEN
             RAISE WARNING 'could not put the capture of % in place: %', each.relation::regclass, SQLERRM
-                USING HINT = 'SELECT * FROM conveyor.audit() says what to do.';
+                USING HINT = 'The deliveries concerned wait. SELECT * FROM conveyor.audit() says what to do.';
             PERFORM conveyor.capture_signal(each.relation, format('the capture could not follow a change of the table: %s', SQLERRM));
+            PERFORM conveyor.capture_hold(each.relation, SQLERRM);
         END;
     END LOOP;
 END
@@ -89,7 +177,7 @@ DECLARE
     each record;
 BEGIN
     -- DROP EXTENSION pg_conveyor itself comes here too, without the tables.
-    IF current_setting('conveyor.installing', true) = 'on' OR to_regclass('conveyor.capture_member') IS NULL THEN
+    IF to_regclass('conveyor.capture_member') IS NULL OR conveyor.is_installing() THEN
         RETURN;
     END IF;
     FOR each IN
@@ -131,7 +219,7 @@ $$;
 COMMENT ON FUNCTION conveyor.capture_on_rewrite() IS 'event trigger: a rewrite changes contents unseen';
 
 CREATE EVENT TRIGGER conveyor_capture_on_ddl ON ddl_command_end
-    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TABLE AS', 'SELECT INTO') EXECUTE FUNCTION conveyor.capture_on_ddl();
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA') EXECUTE FUNCTION conveyor.capture_on_ddl();
 CREATE EVENT TRIGGER conveyor_capture_on_drop ON sql_drop EXECUTE FUNCTION conveyor.capture_on_drop();
 CREATE EVENT TRIGGER conveyor_capture_on_rewrite ON table_rewrite EXECUTE FUNCTION conveyor.capture_on_rewrite();
 ALTER EVENT TRIGGER conveyor_capture_on_ddl ENABLE ALWAYS;

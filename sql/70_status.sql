@@ -142,8 +142,8 @@ SELECT w.relation,
                (SELECT array_agg(DISTINCT k) FROM conveyor.watch o, unnest(o.columns) AS k WHERE o.relation = w.relation) AS columns
           FROM conveyor.watch w GROUP BY w.relation) AS w
   LEFT JOIN pg_catalog.pg_class class ON class.oid = w.relation
-  LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = w.relation AND t.tgname = 'conveyor_capture' AND NOT t.tgisinternal
   LEFT JOIN conveyor.capture c ON c.relation = w.relation::oid AND c.retired_at IS NULL
+  LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = w.relation AND t.tgname = format('conveyor_capture_%s', c.capture)
   LEFT JOIN (SELECT k.relation, sum(g.bytes)::bigint AS bytes, min(g.oldest) AS oldest
                FROM conveyor.log_usage() AS g JOIN conveyor.capture k USING (capture) GROUP BY k.relation) AS u ON u.relation = w.relation::oid;
 COMMENT ON VIEW conveyor.watch_status IS

@@ -29,6 +29,13 @@ BEGIN ATOMIC
            LATERAL unnest(f.key) AS k(name)
      WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = f.document_view AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped)
     UNION ALL
+    SELECT 'error', format('feed %I', f.feed), format('column "%s" of its key is not among the columns of its root %s', k.name, f.root),
+           format('SELECT conveyor.drop_feed(%1$L), then conveyor.create_feed(%1$L, …) with the key as it is', f.feed)
+      FROM conveyor.feed_definition f
+      JOIN pg_class c ON c.oid = f.root,
+           LATERAL unnest(f.root_key) AS k(name)
+     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = f.root AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped)
+    UNION ALL
     SELECT 'warning', format('feed %I', f.feed), format('its view reads %s, which the feed does not watch', r.relation),
            format('SELECT conveyor.add_watch(%L, %L, ARRAY[…], …)', f.feed, r.relation)
       FROM conveyor.feed_definition f,
@@ -64,7 +71,11 @@ BEGIN ATOMIC
       JOIN conveyor.capture c ON c.relation = w.relation AND c.retired_at IS NULL,
            LATERAL conveyor.capture_needed(w.relation) AS n
      WHERE n.missing IS NULL
-       AND (n.columns, n.recorded, n.types, n.nullable) IS DISTINCT FROM (c.columns, c.recorded, c.types, c.nullable)
+       AND (n.columns, n.recorded, n.types, n.nullable, n.numbers) IS DISTINCT FROM (c.columns, c.recorded, c.types, c.nullable, c.numbers)
+    UNION ALL
+    SELECT DISTINCT 'error', format('table %s', m.member::regclass), 'is unlogged: a crash empties it without a trace', format('ALTER TABLE %s SET LOGGED', m.member::regclass)
+      FROM watched w, LATERAL conveyor.capture_members(w.relation) AS m
+      JOIN pg_class c ON c.oid = m.member AND c.relpersistence = 'u'
     UNION ALL
     SELECT 'error', format('table %s', f.member::regclass), format('trigger "%s" %s', f.trigger, f.fault),
            format('SELECT conveyor.install_capture(%L::regclass), then conveyor.resync_all() of the deliveries concerned', c.relation::regclass)
@@ -73,12 +84,10 @@ BEGIN ATOMIC
            LATERAL conveyor.capture_faults(c.capture) AS f
      WHERE c.retired_at IS NULL
     UNION ALL
-    SELECT 'warning', format('table %s', t.tgrelid::regclass), format('trigger "%s" belongs to no capture', t.tgname),
-           format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
-      FROM pg_trigger t
-     WHERE t.tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure)
-       AND NOT EXISTS (SELECT FROM conveyor.capture c, LATERAL conveyor.capture_members(c.relation) AS m
-                        WHERE c.retired_at IS NULL AND m.member = t.tgrelid)
+    SELECT 'warning', format('table %s', t.relation), format('trigger "%s" belongs to no capture', stray), format('DROP TRIGGER %I ON %s', stray, t.relation)
+      FROM (SELECT DISTINCT tgrelid::regclass AS relation FROM pg_trigger
+             WHERE tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure)) AS t,
+           LATERAL conveyor.capture_strays(t.relation) AS stray
     UNION ALL
     SELECT 'error', format('event trigger %s', n.name), 'is missing or not ENABLE ALWAYS', format('ALTER EVENT TRIGGER %s ENABLE ALWAYS', n.name)
       FROM (VALUES ('conveyor_capture_on_ddl'), ('conveyor_capture_on_drop'), ('conveyor_capture_on_rewrite')) AS n(name)

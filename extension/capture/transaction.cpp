@@ -8,7 +8,7 @@ namespace conveyor {
 
 namespace {
 
-// Set by the flush at PRE_COMMIT: what other extensions still change after it is written at once.
+// Set at PRE_COMMIT: what other extensions still change after the flush is written at once.
 bool flushed = false;
 // The level in which a flush is going on (it may use a subtransaction of its own), or 0.
 int flushing = 0;
@@ -43,17 +43,22 @@ void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
+      // Also where there is nothing to write yet: another extension's callback may come behind this one.
+      flushed = true;
       if (buffer.empty()) break;
       failpoint("capture_before_flush");
       flush_level(1);
       buffer.drop(1);
-      flushed = true;
       failpoint("capture_after_flush");
       break;
     case XACT_EVENT_COMMIT:
     case XACT_EVENT_PREPARE:
       // Behind the commit record an ERROR would be a PANIC.
       Assert(buffer.empty());
+      if (!buffer.empty()) {
+        ereport(WARNING, errcode(ERRCODE_INTERNAL_ERROR), errmsg("captured changes were not written to the change log"),
+                errhint("Run SELECT conveyor.resync_all(delivery) for every delivery, and report this."));
+      }
       end_transaction();
       break;
     case XACT_EVENT_ABORT:

@@ -2,6 +2,7 @@
 // look-up, no lock once the watch is cached.
 #include "capture/image.hpp"
 #include "capture/watch_cache.hpp"
+#include "settings.hpp"
 
 extern "C" {
 #include "executor/tuptable.h"
@@ -77,6 +78,9 @@ CONVEYOR_FUNCTION(capture_truncate) {
   capture_signal(pg_strtoint32(data->tg_trigger->tgargs[0]), LogKind::truncated, nullptr);
   return PointerGetDatum(nullptr);
 }
+
+// conveyor.is_installing(): is the DDL under way our own?
+CONVEYOR_FUNCTION(is_installing) { PG_RETURN_BOOL(settings.installing); }
 
 // conveyor.log_signal(capture, reason): the relation's contents may have changed without a row trigger.
 CONVEYOR_FUNCTION(log_signal) {

@@ -53,9 +53,10 @@ SELECT ok(heartbeat_age > interval '59 min' AND documents_per_second IS NULL, 'a
 -- Watches.
 SELECT is((columns, feeds, state), ('{id,status}'::text[], '{orders}'::text[], 'capturing'::text), 'a watched table') FROM conveyor.watch_status WHERE relation = 'shop.orders'::regclass;
 SET LOCAL conveyor.installing = on;      -- else the event trigger puts it back at once
-ALTER TABLE shop.orders DISABLE TRIGGER conveyor_capture;
+SELECT conveyor.capture_trigger(capture) AS trigger FROM conveyor.capture WHERE relation = 'shop.orders'::regclass AND retired_at IS NULL \gset
+ALTER TABLE shop.orders DISABLE TRIGGER :trigger;
 SELECT is(state, 'disabled', 'whose trigger someone switched off') FROM conveyor.watch_status WHERE relation = 'shop.orders'::regclass;
-DROP TRIGGER conveyor_capture ON shop.orders;
+DROP TRIGGER :trigger ON shop.orders;
 SELECT is(state, 'missing', 'or took away') FROM conveyor.watch_status WHERE relation = 'shop.orders'::regclass;
 
 SELECT * FROM finish();

@@ -6,10 +6,22 @@ SELECT * FROM conveyor.audit();
 SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
 SELECT * FROM conveyor.audit();
 -- Disabled: put right at once. Dropped: named.
-ALTER TABLE audited DISABLE TRIGGER conveyor_capture;
+SELECT conveyor.capture_trigger(capture) AS for_rows, conveyor.truncate_trigger(capture) AS for_truncate
+  FROM conveyor.capture WHERE relation = 'audited'::regclass AND retired_at IS NULL \gset
+ALTER TABLE audited DISABLE TRIGGER :for_rows;
 SELECT * FROM conveyor.audit();
-DROP TRIGGER conveyor_capture ON audited;
-DROP TRIGGER conveyor_truncate ON audited;
+DROP TRIGGER :for_rows ON audited;
+DROP TRIGGER :for_truncate ON audited;
+SELECT severity, object, regexp_replace(problem, '\d+', 'N') AS problem, remedy FROM conveyor.audit();
+SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
+SELECT * FROM conveyor.audit();
+-- Unlogged: written all the same, but a crash would empty it.
+ALTER TABLE audited SET UNLOGGED;
+SELECT * FROM conveyor.audit();
+ALTER TABLE audited SET LOGGED;
+SELECT * FROM conveyor.audit();
+-- A trigger that a dump of another database brought along.
+CREATE TRIGGER conveyor_capture_999999 AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION conveyor.capture('999999', '{id}', '{id}', 'f', '{23}');
 SELECT * FROM conveyor.audit();
 SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
 SELECT * FROM conveyor.audit();

@@ -16,15 +16,36 @@ SELECT * FROM test.captured();
 ALTER TABLE shape ALTER a TYPE bytea USING NULL;
 UPDATE shape SET a = '\x01';
 SELECT * FROM test.captured();
--- Renamed: the writer goes on, every transaction asks for a re-check, and the audit says what to do.
+-- Renamed: the capture follows, also two names that are exchanged, and what was logged before stays readable.
 ALTER TABLE shape RENAME a TO e;
 SELECT * FROM test.captured();
 UPDATE shape SET e = '\x02';
 INSERT INTO shape VALUES (2, NULL, NULL, NULL), (3, NULL, NULL, NULL);
 SELECT * FROM test.captured();
-SELECT severity, object, problem FROM conveyor.audit();
-SELECT test.watch('shape', '{e,b}', '{id,e}');
+BEGIN;
 UPDATE shape SET e = '\x03' WHERE id = 2;
+ALTER TABLE shape RENAME e TO swapped;
+ALTER TABLE shape RENAME b TO e;
+ALTER TABLE shape RENAME swapped TO b;
+UPDATE shape SET b = '\x04' WHERE id = 2;
+COMMIT;
+SELECT * FROM test.captured();
+SELECT columns, recorded, documents FROM conveyor.watch WHERE relation = 'shape'::regclass;
+SELECT * FROM conveyor.audit();
+-- A column goes that is compared only: nothing more to compare. One that is recorded: the writer goes on, every transaction
+-- asks for a re-check, and the audit says what to do.
+ALTER TABLE shape DROP e;
+SELECT * FROM test.captured();
+SELECT columns, recorded FROM conveyor.watch WHERE relation = 'shape'::regclass;
+SELECT * FROM conveyor.audit();
+ALTER TABLE shape DROP b;
+SELECT * FROM test.captured();
+UPDATE shape SET d = 1;
+INSERT INTO shape VALUES (4), (5);
+SELECT * FROM test.captured();
+SELECT severity, object, problem FROM conveyor.audit();
+SELECT test.watch('shape', '{d}', '{id}');
+UPDATE shape SET d = 2 WHERE id = 2;
 SELECT * FROM test.captured();
 -- A table that moves or is renamed stays watched.
 ALTER TABLE shape RENAME TO form;

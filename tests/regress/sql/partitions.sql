@@ -41,9 +41,8 @@ ALTER TABLE derived NO INHERIT base;
 SELECT * FROM test.captured();
 ALTER TABLE derived INHERIT base;
 SELECT * FROM test.captured();
--- One table cannot have two captures.
-SELECT test.watch('derived', '{v}', '{id}');
-SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'conveyor%' AND tgrelid::regclass::text ~ '^(event|base|derived)' ORDER BY 1, 2;
+SELECT tgrelid::regclass, regexp_replace(tgname, '\d+', 'N') AS trigger, tgenabled FROM pg_trigger
+ WHERE tgname LIKE 'conveyor%' AND tgrelid::regclass::text ~ '^(event|base|derived)' ORDER BY 1, 2;
 SELECT * FROM conveyor.audit();
 SELECT test.unwatch('event'), test.unwatch('base');
 SELECT count(*) FROM pg_trigger WHERE tgrelid::regclass::text ~ '^(event|base|derived)';

@@ -1,0 +1,74 @@
+-- A table and one that it is a part of, both watched: each capture records what is its own, and either may come or go first.
+CREATE TABLE whole (id int, day int, v text, w text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (10);
+CREATE TABLE other PARTITION OF whole FOR VALUES FROM (10) TO (20);
+SELECT test.watch('whole', '{v}', '{id}'), test.watch('part', '{w}', '{day}');
+INSERT INTO whole VALUES (1, 1, 'a', 'a'), (2, 11, 'a', 'a');
+SELECT * FROM test.captured();
+UPDATE whole SET v = 'b';
+SELECT * FROM test.captured();
+UPDATE part SET w = 'b';
+SELECT * FROM test.captured();
+TRUNCATE whole;
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+-- A watched table becomes a partition of a watched one, and leaves it: DDL of users does not fail, what each has to know is said.
+CREATE TABLE newcomer (id int, day int NOT NULL, v text, w text, PRIMARY KEY (id, day));
+SELECT test.watch('newcomer', '{w}', '{day}');
+INSERT INTO newcomer VALUES (3, 20, 'a', 'a');
+ALTER TABLE whole ATTACH PARTITION newcomer FOR VALUES FROM (20) TO (30);
+SELECT * FROM test.captured();
+UPDATE whole SET v = 'b', w = 'b';
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+ALTER TABLE whole DETACH PARTITION newcomer;
+SELECT * FROM test.captured();
+UPDATE newcomer SET v = 'c', w = 'c';
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+-- A partitioned table that is watched becomes a partition itself.
+CREATE TABLE top (id int, day int, v text, w text, PRIMARY KEY (id, day)) PARTITION BY RANGE (id);
+SELECT test.watch('top', '{v}', '{day}');
+ALTER TABLE top ATTACH PARTITION whole FOR VALUES FROM (0) TO (100);
+SELECT * FROM test.captured();
+INSERT INTO top VALUES (5, 5, 'a', 'a');
+SELECT * FROM test.captured();
+-- Each can be let go by itself.
+SELECT test.unwatch('whole');
+DELETE FROM top;
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+SELECT test.unwatch('top');
+INSERT INTO part VALUES (6, 6, 'a', 'a');
+SELECT * FROM test.captured();
+SELECT test.unwatch('part'), test.unwatch('newcomer');
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'conveyor%' AND tgrelid::regclass::text ~ '^(whole|part|other|newcomer|top)$';
+-- Inheritance: a child has the triggers of both.
+CREATE TABLE elder (id int PRIMARY KEY, v text);
+CREATE TABLE younger () INHERITS (elder);
+SELECT test.watch('elder', '{v}', '{id}'), test.watch('younger', '{v}', '{id}');
+INSERT INTO younger VALUES (1, 'a');
+SELECT * FROM test.captured();
+ALTER TABLE younger NO INHERIT elder;
+SELECT * FROM test.captured();
+UPDATE younger SET v = 'b';
+SELECT * FROM test.captured();
+ALTER TABLE younger INHERIT elder;
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+SELECT test.unwatch('elder'), test.unwatch('younger');
+-- Partitions made inside CREATE SCHEMA, and one that leaves without blocking.
+CREATE TABLE wide_open (id int, day int, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+SELECT test.watch('wide_open', '{v}', '{id}');
+CREATE SCHEMA made CREATE TABLE inner_part PARTITION OF public.wide_open FOR VALUES FROM (0) TO (10);
+INSERT INTO made.inner_part VALUES (1, 1, 'a');
+TRUNCATE made.inner_part;
+SELECT * FROM test.captured();
+ALTER TABLE wide_open DETACH PARTITION made.inner_part CONCURRENTLY;
+SELECT * FROM test.captured();
+INSERT INTO made.inner_part VALUES (1, 1, 'a');
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+SELECT test.unwatch('wide_open');
+DROP SCHEMA made CASCADE;
+SELECT count(*) FROM pg_trigger WHERE tgfoid IN ('conveyor.capture()'::regprocedure, 'conveyor.capture_truncate()'::regprocedure) AND tgrelid <> 'note'::regclass;
