@@ -40,7 +40,7 @@ DATA = $(wildcard extension/pg_conveyor--*--*.sql)
 DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d)
 # tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
-REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames prepared capture_error pending publication ring overflow settings audit \
+REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames prepared late_writer capture_error pending publication ring overflow settings audit \
   version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys
 REGRESS_OPTS = --inputdir=tests/regress
 ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate
@@ -73,6 +73,15 @@ endif
 
 extension/pg_conveyor--$(EXTVERSION).sql: $(sort $(wildcard sql/*.sql)) extension/pg_conveyor.control
 	cat $(sort $(wildcard sql/*.sql)) > $@
+
+# A module that a test loads; only the PostgreSQL that is tested gets it.
+.PHONY: test-modules clean-test-modules
+test-modules:
+	$(MAKE) -C tests/modules/late_writer PG_CONFIG='$(PG_CONFIG)' install
+clean-test-modules:
+	$(MAKE) -C tests/modules/late_writer PG_CONFIG='$(PG_CONFIG)' clean
+installcheck: test-modules
+clean: clean-test-modules
 
 .PHONY: agent install-agent clean-agent
 agent:

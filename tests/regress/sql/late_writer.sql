@@ -1,0 +1,50 @@
+-- Another extension writes to a watched table in its callback before the commit, behind our flush: its change is written at
+-- once. It is loaded first, because callbacks run in the reverse order.
+\c -
+LOAD 'late_writer';
+CREATE TABLE early (id int PRIMARY KEY);
+CREATE TABLE late (id serial PRIMARY KEY, note text);
+SELECT test.watch('early', '{id}', '{id}'), test.watch('late', '{id}', '{note}');
+SELECT * FROM test.captured();
+-- Behind a capture, and in a transaction that captured nothing, not even having an id of its own.
+BEGIN;
+SET LOCAL late_writer.statement = $$INSERT INTO late (note) VALUES ('behind a capture')$$;
+INSERT INTO early VALUES (1);
+COMMIT;
+BEGIN;
+SET LOCAL late_writer.statement = $$INSERT INTO late (note) VALUES ('behind nothing')$$;
+COMMIT;
+SELECT * FROM test.captured();
+-- The same before a PREPARE.
+BEGIN;
+SET LOCAL late_writer.statement = $$INSERT INTO late (note) VALUES ('prepared behind a capture')$$;
+INSERT INTO early VALUES (2);
+PREPARE TRANSACTION 'conveyor_test_first';
+BEGIN;
+SET LOCAL late_writer.statement = $$INSERT INTO late (note) VALUES ('prepared behind nothing')$$;
+PREPARE TRANSACTION 'conveyor_test_second';
+COMMIT PREPARED 'conveyor_test_first';
+COMMIT PREPARED 'conveyor_test_second';
+SELECT * FROM test.captured();
+-- Many, and in a subtransaction of that callback that is rolled back.
+BEGIN;
+SET LOCAL late_writer.statement = $$INSERT INTO early SELECT n FROM generate_series(1001, 6000) AS n$$;
+INSERT INTO early VALUES (3);
+COMMIT;
+SELECT count(DISTINCT entry) FROM test.captured();
+BEGIN;
+SET LOCAL late_writer.statement = $$DO 'BEGIN
+    INSERT INTO late (note) VALUES (''stays'');
+    BEGIN INSERT INTO late (note) VALUES (''goes''); PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END;
+END'$$;
+INSERT INTO early VALUES (4);
+COMMIT;
+SELECT * FROM test.captured();
+-- An error there aborts the transaction with what it captured.
+BEGIN;
+SET LOCAL late_writer.statement = 'INSERT INTO early VALUES (1)';
+INSERT INTO early VALUES (5);
+COMMIT;
+SELECT * FROM test.captured();
+SELECT test.unwatch('early'), test.unwatch('late');
+\c -
