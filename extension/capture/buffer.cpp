@@ -15,6 +15,15 @@ constexpr uint32 first_room = 256;
 constexpr Size kept_capacity = 256 * 1024;  // larger memory is given back at the end of a transaction
 constexpr Size entry_overhead = 16;         // a slot and its two places in the table
 
+// Of its own, so that pg_backend_memory_contexts tells what captures take.
+MemoryContext memory() {
+  static MemoryContext context = nullptr;
+  if (context == nullptr) {
+    context = AllocSetContextCreate(TopMemoryContext, "pg_conveyor capture", ALLOCSET_START_SMALL_SIZES);
+  }
+  return context;
+}
+
 uint32 kind_index(LogKind kind) { return kind == LogKind::keys ? 0 : kind == LogKind::truncated ? 1 : 2; }
 
 uint32 hash_entry(EntryHead head, const char* bytes, uint32 length) {
@@ -72,7 +81,7 @@ void CaptureBuffer::grow(Size bytes) {
             errhint("Use a smaller conveyor.buffer_size."));
   }
   Size capacity = Max(Max(capacity_ * 2, needed), first_capacity);
-  data_ = static_cast<char*>(data_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, capacity)
+  data_ = static_cast<char*>(data_ == nullptr ? MemoryContextAllocHuge(memory(), capacity)
                                               : repalloc_huge(data_, capacity));
   capacity_ = capacity;
 }
@@ -81,10 +90,10 @@ void CaptureBuffer::grow_entries() {
   uint32 room = Max(room_ * 2, first_room);
   Size size = sizeof(Slot) * static_cast<Size>(room);
   // Each assignment at once: an allocation that fails leaves everything usable.
-  slots_ = static_cast<Slot*>(slots_ == nullptr ? MemoryContextAllocHuge(TopMemoryContext, size)
+  slots_ = static_cast<Slot*>(slots_ == nullptr ? MemoryContextAllocHuge(memory(), size)
                                                 : repalloc_huge(slots_, size));
   auto* table = static_cast<uint32*>(MemoryContextAllocExtended(
-      TopMemoryContext, sizeof(uint32) * 2 * static_cast<Size>(room), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+      memory(), sizeof(uint32) * 2 * static_cast<Size>(room), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
   if (table_ != nullptr) pfree(table_);
   table_ = table;
   room_ = room;
@@ -101,7 +110,7 @@ void CaptureBuffer::push_mark(int level) {
   if (nmarks_ == marks_room_) {
     int room = Max(marks_room_ * 2, 16);
     Size size = sizeof(BufferMark) * room;
-    marks_ = static_cast<BufferMark*>(marks_ == nullptr ? MemoryContextAlloc(TopMemoryContext, size)
+    marks_ = static_cast<BufferMark*>(marks_ == nullptr ? MemoryContextAlloc(memory(), size)
                                                         : repalloc(marks_, size));
     marks_room_ = room;
   }
@@ -166,15 +175,15 @@ void CaptureBuffer::level_aborted(int level) {
 void CaptureBuffer::reset() {
   if (count_ > 0) truncate(0, 0);
   nmarks_ = 0;
-  if (capacity_ + room_ * entry_overhead <= kept_capacity) return;
-  if (data_ != nullptr) pfree(data_);
+  if (capacity_ + room_ * entry_overhead + marks_room_ * sizeof(BufferMark) <= kept_capacity) return;
+  MemoryContextReset(memory());
   data_ = nullptr;
-  capacity_ = 0;
-  if (slots_ != nullptr) pfree(slots_);
-  if (table_ != nullptr) pfree(table_);
   slots_ = nullptr;
   table_ = nullptr;
+  marks_ = nullptr;
+  capacity_ = 0;
   room_ = 0;
+  marks_room_ = 0;
 }
 
 }  // namespace conveyor

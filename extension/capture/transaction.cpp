@@ -18,9 +18,12 @@ int written_with = 0;
 
 // Bytes that the entries of one level may take beside `outer` bytes of the levels below. Entries are written by whole
 // levels, since a row lives and dies with the subtransaction that writes it; the sixteenth keeps rows well packed where
-// outer levels fill the buffer.
+// outer levels fill the buffer. What they hold cannot be written by an inner one: so where many levels have come
+// together, one row's worth has to do.
+constexpr Size deep_limit = 2048;
 Size spill_limit(Size outer) {
   Size size = static_cast<Size>(settings.buffer_size) * 1024;
+  if (outer > 2 * size) return deep_limit;
   return Max(size / 16, size > outer ? size - outer : 0);
 }
 

@@ -67,8 +67,41 @@ SELECT * FROM test.captured();
 -- Memory stays within bounds.
 BEGIN;
 UPDATE bulk SET v = 7;
-SELECT sum(total_bytes) < 1024 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'TopMemoryContext';
+SELECT total_bytes BETWEEN 1 AND 512 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'pg_conveyor capture';
 COMMIT;
 SELECT count(DISTINCT entry) FROM test.captured();
+
+-- So does it in nested subtransactions: 300,000 changes in savepoints 600 deep, half of which roll back.
+CREATE TABLE deep (id int PRIMARY KEY, v int);
+SELECT test.watch('deep', '{v}', '{id}');
+BEGIN;
+\set ECHO none
+SELECT format('SAVEPOINT s%s', n), format('INSERT INTO deep SELECT n, 0 FROM generate_series(%s, %s) AS n', n * 500 + 1, (n + 1) * 500)
+  FROM generate_series(0, 599) AS n ORDER BY n \gexec
+\set ECHO all
+SELECT total_bytes < 1536 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'pg_conveyor capture';
+ROLLBACK TO s300;
+COMMIT;
+SELECT count(*) FROM deep;
+SELECT count(DISTINCT entry), min((entry ->> 'id')::int), max((entry ->> 'id')::int) FILTER (WHERE (entry ->> 'id')::int > 0) FROM test.captured();
+
+-- 100,000 subtransactions, more than the server keeps in shared memory: as many captures, and no mark of them stays.
+DO $$
+BEGIN
+    FOR i IN 1 .. 100000 LOOP
+        BEGIN
+            INSERT INTO deep VALUES (1000000 + i, 0);
+            IF i % 2 = 0 THEN
+                RAISE division_by_zero;
+            END IF;
+        EXCEPTION WHEN division_by_zero THEN
+            NULL;
+        END;
+    END LOOP;
+END
+$$;
+SELECT count(*), count(DISTINCT entry), count(*) FILTER (WHERE (entry ->> 'id')::int % 2 = 0) AS rolled_back FROM test.captured();
+SELECT total_bytes < 512 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'pg_conveyor capture';
+SELECT test.unwatch('deep');
 RESET conveyor.buffer_size;
 SELECT test.unwatch('bulk');
