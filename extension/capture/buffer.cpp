@@ -90,10 +90,9 @@ void CaptureBuffer::grow_entries() {
   uint32 room = Max(room_ * 2, first_room);
   Size size = sizeof(Slot) * static_cast<Size>(room);
   // Each assignment at once: an allocation that fails leaves everything usable.
-  slots_ = static_cast<Slot*>(slots_ == nullptr ? MemoryContextAllocHuge(memory(), size)
-                                                : repalloc_huge(slots_, size));
-  auto* table = static_cast<uint32*>(MemoryContextAllocExtended(
-      memory(), sizeof(uint32) * 2 * static_cast<Size>(room), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+  slots_ = static_cast<Slot*>(slots_ == nullptr ? MemoryContextAllocHuge(memory(), size) : repalloc_huge(slots_, size));
+  auto* table = static_cast<uint32*>(MemoryContextAllocExtended(memory(), sizeof(uint32) * 2 * static_cast<Size>(room),
+                                                                MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
   if (table_ != nullptr) pfree(table_);
   table_ = table;
   room_ = room;
@@ -110,8 +109,7 @@ void CaptureBuffer::push_mark(int level) {
   if (nmarks_ == marks_room_) {
     int room = Max(marks_room_ * 2, 16);
     Size size = sizeof(BufferMark) * room;
-    marks_ = static_cast<BufferMark*>(marks_ == nullptr ? MemoryContextAlloc(memory(), size)
-                                                        : repalloc(marks_, size));
+    marks_ = static_cast<BufferMark*>(marks_ == nullptr ? MemoryContextAlloc(memory(), size) : repalloc(marks_, size));
     marks_room_ = room;
   }
   marks_[nmarks_++] = {level, length_, count_};
