@@ -58,6 +58,7 @@ CONVEYOR_FUNCTION(capture) {
             errhint("Triggers are made by SELECT conveyor.install_capture(relation)."));
   }
   const Watch* watch = watch_of(data);
+  if (unlikely(watch->stray)) return PointerGetDatum(nullptr);
   if (unlikely(watch->broken != nullptr)) {
     capture_signal(watch->capture, LogKind::recheck, watch->broken);
   } else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event)) {
@@ -75,7 +76,8 @@ CONVEYOR_FUNCTION(capture_truncate) {
             errmsg("trigger \"%s\" must fire on TRUNCATE and have one argument", data->tg_trigger->tgname),
             errhint("Triggers are made by SELECT conveyor.install_capture(relation)."));
   }
-  capture_signal(pg_strtoint32(data->tg_trigger->tgargs[0]), LogKind::truncated, nullptr);
+  int32 capture = pg_strtoint32(data->tg_trigger->tgargs[0]);
+  if (is_captured(data->tg_relation, capture)) capture_signal(capture, LogKind::truncated, nullptr);
   return PointerGetDatum(nullptr);
 }
 

@@ -1,6 +1,9 @@
 #include "capture/watch_cache.hpp"
 
+#include "log/entry.hpp"
+
 extern "C" {
+#include "catalog/pg_inherits.h"
 #include "utils/hsearch.h"
 #include "utils/regproc.h"
 }
@@ -63,6 +66,8 @@ void build(Watch* watch, const Trigger* trigger, Relation relation) {
   watch->broken = nullptr;
   watch->last = 0;
   watch->capture = pg_strtoint32(trigger->tgargs[arg_capture]);
+  watch->stray = !is_captured(relation, watch->capture);
+  if (watch->stray) return;
   watch->nullable = trigger->tgargs[arg_nullable][0] == 't';
   watch->compared = columns_named(watch, relation, array_argument(trigger, arg_columns, TEXTOID), &watch->ncompared);
   if (watch->broken != nullptr) return;
@@ -71,6 +76,21 @@ void build(Watch* watch, const Trigger* trigger, Relation relation) {
   check_types(watch, relation, array_argument(trigger, arg_types, OIDOID));
   watch->plain = !watch->nullable;
   for (int i = 0; i < watch->nrecorded; i++) watch->plain &= watch->recorded[i].byval;
+}
+
+// Triggers come and go with partitions and definitions. When the table has doubled, those not in use leave it; one that is
+// still there is built anew when it fires again.
+void forget_dropped() {
+  static long limit = 128;
+  if (hash_get_num_entries(watches) < limit) return;
+  HASH_SEQ_STATUS all;
+  hash_seq_init(&all, watches);
+  while (auto* watch = static_cast<Watch*>(hash_seq_search(&all))) {
+    if (watch->valid) continue;
+    if (watch->context != nullptr) MemoryContextDelete(watch->context);
+    hash_search(watches, &watch->trigger, HASH_REMOVE, nullptr);
+  }
+  limit = Max(128, 2 * hash_get_num_entries(watches));
 }
 
 const Watch* rebuild(TriggerData* data) {
@@ -88,6 +108,7 @@ const Watch* rebuild(TriggerData* data) {
     control.entrysize = sizeof(Watch);
     watches = hash_create("pg_conveyor watches", 64, &control, HASH_ELEM | HASH_BLOBS);
   }
+  forget_dropped();
   bool found;
   auto* watch = static_cast<Watch*>(hash_search(watches, &trigger->tgoid, HASH_ENTER, &found));
   if (!found) {
@@ -109,6 +130,13 @@ const Watch* rebuild(TriggerData* data) {
 }
 
 }  // namespace
+
+bool is_captured(Relation relation, int32 capture) {
+  const CaptureDefinition* definition = find_capture(capture);
+  if (definition == nullptr) return false;
+  return definition->relation == RelationGetRelid(relation) ||
+         typeInheritsFrom(relation->rd_rel->reltype, get_rel_type_id(definition->relation));
+}
 
 void follow_watches() { CacheRegisterRelcacheCallback(forget, static_cast<Datum>(0)); }
 

@@ -20,6 +20,7 @@ struct Watch {
   Oid trigger;  // hash key
   Oid relation;
   bool valid;
+  bool stray;     // the capture is another table's (a trigger that a dump brought along): nothing is recorded
   bool nullable;  // entries carry a null bitmap
   bool plain;     // what is recorded is NOT NULL and by value: nothing but varints
   int32 capture;
@@ -33,6 +34,9 @@ struct Watch {
 };
 
 void follow_watches();
+
+// Is the table what the capture records, or a part of it?
+bool is_captured(Relation relation, int32 capture);
 
 // The watch of the trigger that fires. Valid until the next call.
 const Watch* watch_of(TriggerData* trigger);

@@ -70,29 +70,39 @@ bool is_null(const char* bitmap, int column) { return (bitmap[column / 8] & (1 <
 
 }  // namespace
 
-const CaptureDefinition* capture_definition(int32 capture) {
-  Relation table = table_open(extension_table("capture"), AccessShareLock);
+const CaptureDefinition* find_capture(int32 capture) {
+  Oid oid = extension_table("capture");
+  if (!OidIsValid(oid)) return nullptr;
+  Relation table = table_open(oid, AccessShareLock);
   Relation index = relation_open(extension_table("capture_pkey"), AccessShareLock);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   ScanKeyData key;
   ScanKeyInit(&key, col_capture, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(capture));
   SysScanDesc scan = systable_beginscan(table, RelationGetRelid(index), true, snapshot, 1, &key);
   HeapTuple row = systable_getnext(scan);
-  if (!HeapTupleIsValid(row)) {
-    ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("capture %d does not exist", capture));
+  CaptureDefinition* definition = nullptr;
+  if (HeapTupleIsValid(row)) {
+    TupleDesc shape = RelationGetDescr(table);
+    bool null;
+    definition = static_cast<CaptureDefinition*>(palloc(sizeof(CaptureDefinition)));
+    definition->capture = capture;
+    definition->relation = DatumGetObjectId(heap_getattr(row, col_relation, shape, &null));
+    definition->nullable = DatumGetBool(heap_getattr(row, col_nullable, shape, &null));
+    read_columns(definition, DatumGetArrayTypePCopy(heap_getattr(row, col_recorded, shape, &null)),
+                 DatumGetArrayTypePCopy(heap_getattr(row, col_types, shape, &null)));
   }
-  TupleDesc shape = RelationGetDescr(table);
-  bool null;
-  auto* definition = static_cast<CaptureDefinition*>(palloc(sizeof(CaptureDefinition)));
-  definition->capture = capture;
-  definition->relation = DatumGetObjectId(heap_getattr(row, col_relation, shape, &null));
-  definition->nullable = DatumGetBool(heap_getattr(row, col_nullable, shape, &null));
-  read_columns(definition, DatumGetArrayTypePCopy(heap_getattr(row, col_recorded, shape, &null)),
-               DatumGetArrayTypePCopy(heap_getattr(row, col_types, shape, &null)));
   systable_endscan(scan);
   UnregisterSnapshot(snapshot);
   relation_close(index, AccessShareLock);
   table_close(table, AccessShareLock);
+  return definition;
+}
+
+const CaptureDefinition* capture_definition(int32 capture) {
+  const CaptureDefinition* definition = find_capture(capture);
+  if (definition == nullptr) {
+    ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("capture %d does not exist", capture));
+  }
   return definition;
 }
 

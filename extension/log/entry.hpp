@@ -22,7 +22,9 @@ struct CaptureDefinition {
   CapturedColumn* columns;  // recorded ones, in the order of the entries
 };
 
-// Reads the definition into the current memory context; errors when there is none. Checks no rights.
+// Reads the definition into the current memory context; null when there is none. Checks no rights.
+const CaptureDefinition* find_capture(int32 capture);
+// The same, but an error when there is none.
 const CaptureDefinition* capture_definition(int32 capture);
 
 struct EntryReader {

@@ -25,6 +25,21 @@ CREATE TRIGGER conveyor_capture_999999 AFTER INSERT ON audited FOR EACH ROW EXEC
 SELECT * FROM conveyor.audit();
 SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
 SELECT * FROM conveyor.audit();
+-- One whose number is another table's here records nothing: its keys would be read as that table's.
+CREATE TABLE restored (id text, v text);
+SELECT format('CREATE TRIGGER conveyor_capture_%1$s AFTER INSERT ON restored FOR EACH ROW EXECUTE FUNCTION conveyor.capture(%1$L, ''{id}'', ''{id}'', ''t'', ''{25}'')', capture) AS rows,
+       format('CREATE TRIGGER conveyor_truncate_%1$s AFTER TRUNCATE ON restored EXECUTE FUNCTION conveyor.capture_truncate(%1$L)', capture) AS truncate
+  FROM conveyor.capture WHERE relation = 'audited'::regclass AND retired_at IS NULL \gset trigger_
+SELECT * FROM test.captured();
+\set ECHO none
+:trigger_rows;
+:trigger_truncate;
+\set ECHO all
+INSERT INTO restored VALUES ('not a number', NULL);
+TRUNCATE restored;
+SELECT * FROM test.captured();
+SELECT severity, object, regexp_replace(problem, '\d+', 'N') AS problem FROM conveyor.audit();
+DROP TABLE restored;
 -- The table is exchanged for another of its name.
 ALTER TABLE audited RENAME TO audited_old;
 CREATE TABLE audited (id int PRIMARY KEY, v text);
