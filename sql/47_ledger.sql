@@ -95,6 +95,21 @@ BEGIN
 END
 $$;
 
+-- renew_lease: the agent goes on under a new lease; what went before belongs to a sender that has ended, so that its
+-- requests that never got an answer, and ranges whose claim never did, are somebody's again.
+-- Returns the new lease. Tables touched: delivery_state, sender.
+CREATE FUNCTION conveyor.renew_lease(delivery text, lease bigint) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    state conveyor.delivery_state := conveyor.lock_lease(delivery, lease);
+BEGIN
+    RETURN conveyor.new_lease(delivery, state.agent);
+END
+$$;
+COMMENT ON FUNCTION conveyor.renew_lease(text, bigint) IS 'agent: ends its lease of one delivery and begins the next; returns it';
+
 -- fence: what was read in the snapshot of `version` is made durable before it is sent, and its deletes are entered.
 --   The caller has read in an earlier transaction, so the xid that this one takes is younger than the snapshot.
 -- Only a bound that must fall locks the delivery's row: fences of several connections do not wait for each other's flush.
@@ -166,6 +181,8 @@ BEGIN
 END
 $$;
 
+-- advance: a window is acknowledged up to `until`; NULL: some of it is, the cursor stays.
+-- Tables touched: delivery_state, delete_ledger, dead_letter_store.
 CREATE FUNCTION conveyor.advance(delivery text, lease bigint, until pg_snapshot, settled_below bigint, counts jsonb, dead jsonb, revived text[])
     RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -174,14 +191,17 @@ AS $$
 DECLARE
     state conveyor.delivery_state := conveyor.lock_lease(delivery, lease);
 BEGIN
-    IF until IS NULL OR NOT conveyor.snapshot_contains(until, state.cursor) THEN
+    IF NOT conveyor.snapshot_contains(until, state.cursor) THEN
         RAISE EXCEPTION 'cursor of delivery "%" cannot go back', delivery
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format('The cursor is %s, which %s does not contain.', state.cursor, coalesce(until::text, 'null')),
+                  DETAIL = format('The cursor is %s, which %s does not contain.', state.cursor, until),
                   HINT = 'Drop the window and read it again.';
     END IF;
+    -- A crash that takes this back takes back with it that the log was emptied after it: the window is read again. So the
+    -- commit need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM conveyor.settle(state, until, settled_below, counts, dead, revived);
 END
 $$;
 COMMENT ON FUNCTION conveyor.advance(text, bigint, pg_snapshot, bigint, jsonb, jsonb, text[]) IS
-    'agent: a window is acknowledged; the cursor moves, never back, in the transaction that records dead letters';
+    'agent: a window is acknowledged; the cursor moves (NULL: it stays), never back, in the transaction that records dead letters';

@@ -161,13 +161,12 @@ CREATE FUNCTION conveyor.take_report(agent text, report jsonb) RETURNS void
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     UPDATE conveyor.delivery_state s
-       SET throttle = r.throttle, last_error = coalesce(r.last_error, s.last_error), documents_per_second = r.documents_per_second,
+       SET throttle = r.throttle, last_error = r.last_error, documents_per_second = r.documents_per_second,
            retries = s.retries + coalesce(r.retries, 0), updated_at = clock_timestamp()
       FROM jsonb_each(coalesce(report -> 'deliveries', '{}')) AS e(delivery, told)
      CROSS JOIN LATERAL jsonb_to_record(e.told) AS r(throttle text, last_error text, documents_per_second real, retries bigint)
      WHERE s.delivery = e.delivery AND s.agent = take_report.agent
-       AND ((s.throttle, s.documents_per_second) IS DISTINCT FROM (r.throttle, r.documents_per_second)
-            OR s.last_error IS DISTINCT FROM coalesce(r.last_error, s.last_error) OR r.retries > 0);
+       AND ((s.throttle, s.last_error, s.documents_per_second) IS DISTINCT FROM (r.throttle, r.last_error, r.documents_per_second) OR r.retries > 0);
 END;
 
 -- agent_sync: heartbeat, report, identity, claims; tells the agent all it must know. Twice a second.
@@ -204,6 +203,8 @@ $$;
 COMMENT ON FUNCTION conveyor.agent_sync(text, jsonb) IS 'agent: heartbeat, report, leases; returns its deliveries with all that it must know';
 
 -- agent_poll: deliveries of the agent with something to drain. Reads only, and stops at the first row of each.
+-- Now and then also those beyond whose cursor there are only rows of other feeds: a cursor that stood still while others move
+-- would keep the log from being emptied, and each poll would pass over more of it. With nothing in the log nobody moves.
 CREATE FUNCTION conveyor.agent_poll(agent text) RETURNS SETOF text
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -213,10 +214,12 @@ BEGIN
     SELECT s.delivery
       FROM conveyor.delivery_state s
       JOIN conveyor.delivery_definition d USING (delivery)
+     CROSS JOIN (SELECT coalesce(array_agg(c.capture), '{}') AS captures FROM conveyor.capture c) AS every
      CROSS JOIN LATERAL (SELECT coalesce(array_agg(c.capture), '{}') AS captures FROM conveyor.watch w JOIN conveyor.capture c ON c.relation = w.relation::oid
                           WHERE w.feed = d.feed) AS f
      WHERE s.agent = agent_poll.agent AND s.paused_at IS NULL AND s.held_at IS NULL
-       AND conveyor.log_has_pending(s.cursor, f.captures);
+       AND (s.advanced_at < clock_timestamp() - interval '10 s' AND conveyor.log_has_pending(s.cursor, every.captures)
+            OR conveyor.log_has_pending(s.cursor, f.captures));
 END
 $$;
 COMMENT ON FUNCTION conveyor.agent_poll(text) IS 'agent: its deliveries with something in the log beyond their cursor';

@@ -1,5 +1,11 @@
 -- 62: what agent_sync() hands out.
 
+-- Has the index been made anew, and not all documents sent there yet? A resync_all may be what fills it.
+CREATE FUNCTION conveyor.index_filling(index jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN coalesce(index ->> 'filling' = 'true', false);
+
 -- First that applies; delivery_status shows the same word.
 CREATE FUNCTION conveyor.state_name(state conveyor.delivery_state) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -8,7 +14,8 @@ RETURN CASE
            WHEN state.paused_at IS NOT NULL THEN 'paused'
            WHEN state.held_at IS NOT NULL OR NOT (SELECT i.confirmed FROM conveyor.identity i) THEN 'waiting'
            WHEN state.stale_at IS NOT NULL THEN 'stale'
-           WHEN EXISTS (SELECT FROM conveyor.request r WHERE r.delivery = state.delivery AND r.kind = 'backfill' AND r.state IN ('open', 'paused'))
+           WHEN conveyor.index_filling(state.index)
+                OR EXISTS (SELECT FROM conveyor.request r WHERE r.delivery = state.delivery AND r.kind = 'backfill' AND r.state IN ('open', 'paused'))
                THEN 'backfilling'
            ELSE 'live'
        END;
@@ -119,7 +126,10 @@ BEGIN
                    'dead_letters', (SELECT count(*) FROM (SELECT FROM conveyor.dead_letter_store l WHERE l.delivery = s.delivery LIMIT 1000) AS few),
                    'columns', f.columns,
                    'requests', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'kind', r.kind, 'phase', r.phase, 'state', r.state,
-                                                                             'at_least', r.at_least::text) ORDER BY r.id), '[]')
+                                                                             'at_least', r.at_least::text,
+                                                                             'untouched', r.kind <> 'keys' AND r.phase = 'fill' AND r.ranges =
+                                                                                 (SELECT count(*) FROM conveyor.request_range g WHERE g.request = r.id))
+                                                          ORDER BY r.id), '[]')
                                   FROM conveyor.request r WHERE r.delivery = s.delivery AND r.state IN ('open', 'paused')),
                    'cursor', s.cursor::text,
                    'epoch', i.epoch,

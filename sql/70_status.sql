@@ -74,7 +74,7 @@ SELECT d.delivery,
  CROSS JOIN LATERAL conveyor.state_name(s) AS state(name)
  CROSS JOIN LATERAL conveyor.pending(d.delivery) AS p
  CROSS JOIN LATERAL conveyor.filling(d.delivery) AS fill
- CROSS JOIN LATERAL (SELECT fill.state IN ('open', 'paused') IS TRUE OR s.stale_at IS NOT NULL OR NOT i.confirmed) AS doubt(open)
+ CROSS JOIN LATERAL (SELECT fill.state IN ('open', 'paused') IS TRUE OR s.stale_at IS NOT NULL OR NOT i.confirmed OR conveyor.index_filling(s.index)) AS doubt(open)
   LEFT JOIN conveyor.live_agent live ON live.agent = s.agent;
 COMMENT ON VIEW conveyor.delivery_status IS
     'how every delivery fares; pending counts captured keys before fan-out, lag is the age of the oldest undelivered change, eta is the time left';

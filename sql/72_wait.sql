@@ -30,7 +30,7 @@ BEGIN
         SELECT s.cursor INTO reached
           FROM conveyor.delivery_state s CROSS JOIN conveyor.identity i
          WHERE s.delivery = wait_delivered.delivery
-           AND s.stale_at IS NULL AND i.confirmed AND i.timeline = conveyor.timeline()
+           AND s.stale_at IS NULL AND NOT conveyor.index_filling(s.index) AND i.confirmed AND i.timeline = conveyor.timeline()
            AND NOT EXISTS (SELECT FROM conveyor.request r
                             WHERE r.delivery = s.delivery AND r.kind IN ('backfill', 'recheck') AND r.state IN ('open', 'paused'));
         IF FOUND THEN

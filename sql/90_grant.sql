@@ -11,7 +11,7 @@ DECLARE
     -- Whoever reads; the functions are those that the views call.
     views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition'];
-    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered', 'audit'];
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered', 'audit'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
@@ -19,7 +19,7 @@ DECLARE
                                        'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick'];
     -- What the agent calls (docs/internals.md, section 3), and no more.
-    agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'fence', 'advance', 'range_claim', 'range_finish',
+    agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'renew_lease', 'fence', 'advance', 'range_claim', 'range_finish',
                                        'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
                                        'store_index', 'removal_done', 'tick', 'latest_snapshot', 'snapshot_version',
                                        'window_keys', 'fetch_keys', 'fetch_range', 'range_keys', 'absent_keys'];

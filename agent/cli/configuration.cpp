@@ -95,8 +95,6 @@ void read_configuration(const std::string& path, Configuration& configuration) {
       configuration.connections = static_cast<int>(number);
     } else if (name == "log_level") {
       configuration.log_level = text_value(path, name, node);
-    } else if (name == "log_documents") {
-      configuration.log_documents = value_of<bool>(path, name, node, "true or false");
     } else if (name == "secrets") {
       read_secrets(path, node);
     } else {

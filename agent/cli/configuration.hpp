@@ -16,7 +16,6 @@ struct Configuration {
   std::size_t memory = 32u << 20;      // bytes of documents on their way, over all targets
   int connections = 16;                // to each database, beside the control connection
   std::string log_level = "info";
-  bool log_documents = false;
 };
 
 struct HttpAddress {

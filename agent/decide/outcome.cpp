@@ -1,5 +1,6 @@
 #include "decide/outcome.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace conveyor {
@@ -110,6 +111,14 @@ Outcome request_outcome(int status, std::string_view type, bool sole) {
 
 bool applied_later(int status, std::string_view type) {
   return status < 300 || status == 408 || (status >= 500 && type.empty());
+}
+
+bool speaks_of_the_place(std::string_view type) {
+  constexpr std::array<std::string_view, 9> places = {
+      "unavailable_shards_exception",    "no_shard_available_action_exception",   "node_closed_exception",
+      "node_disconnected_exception",     "node_not_connected_exception",          "master_not_discovered_exception",
+      "shard_not_found_exception",       "process_cluster_event_timeout_exception", "cluster_block_exception"};
+  return std::ranges::find(places, type) != places.end();
 }
 
 std::string_view name(Outcome outcome) {

@@ -18,6 +18,8 @@ Outcome request_outcome(int status, std::string_view type, bool sole);
 bool applied_later(int status, std::string_view type);
 
 // done, superseded: nothing more to do for this document.
+bool speaks_of_the_place(std::string_view type);
+
 inline bool settled(Outcome outcome) { return outcome == Outcome::done || outcome == Outcome::superseded; }
 
 // "retry", "dead letter", …: for logs.

@@ -4,6 +4,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace conveyor {
 
 using std::chrono::milliseconds;
@@ -257,6 +259,7 @@ bool Connection::next(std::string_view& value) {
       switch (PQresultStatus(row_.get())) {
         case PGRES_SINGLE_TUPLE:
           value = {PQgetvalue(row_.get(), 0, 0), static_cast<std::size_t>(PQgetlength(row_.get(), 0, 0))};
+          largest_ = std::max(largest_, value.size());
           return true;
         case PGRES_TUPLES_OK:
           finish_pipeline(std::nullopt);

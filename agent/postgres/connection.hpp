@@ -67,6 +67,8 @@ class Connection {
   // Asks the server to give up what it does for us; the connection is of no use afterwards.
   void cancel();
   bool usable() const { return usable_; }
+  // libpq never gives back the memory that one large value took.
+  bool worth_keeping() const { return usable_ && largest_ <= largest_kept; }
   // False when the server has closed the connection while it was idle.
   bool alive();
 
@@ -87,6 +89,8 @@ class Connection {
   std::set<const Statement*> prepared_;
   bool prepare_ = true;
   bool usable_ = false;
+  static constexpr std::size_t largest_kept = 1u << 20;
+  std::size_t largest_ = 0;  // bytes of the largest value that was read
   std::unique_ptr<PGresult, decltype(&PQclear)> row_{nullptr, PQclear};
 };
 

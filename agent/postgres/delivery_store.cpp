@@ -34,6 +34,7 @@ const Statement request_keys_done_call{"request_keys_done",
 const Statement orphan_keys_call{"orphan_keys", "SELECT conveyor.orphan_keys($1, $2::bigint, $3::int)"};
 const Statement orphans_settled_call{"orphans_settled",
                                      "SELECT conveyor.orphans_settled($1, $2::bigint, $3::text[])"};
+const Statement renew_lease_call{"renew_lease", "SELECT conveyor.renew_lease($1, $2::bigint)"};
 const Statement mark_stale_call{"mark_stale", "SELECT conveyor.mark_stale($1, $2::bigint, $3)"};
 const Statement hold_call{"hold", "SELECT conveyor.hold($1, $2::bigint, $3)"};
 const Statement store_index_call{"store_index", "SELECT conveyor.store_index($1, $2::bigint, $3::jsonb)"};
@@ -58,8 +59,8 @@ Key parse_key(const json_t* value) {
 // settled_below, counts, dead, revived: the tail of every checkpoint's parameters.
 void append(Parameters& parameters, const Checkpoint& checkpoint) {
   const Counts& c = checkpoint.counts;
-  const Json counts(json_pack("{s:I,s:I,s:I,s:I}", "sent", json_int_t{c.sent}, "deleted", json_int_t{c.deleted},
-                              "superseded", json_int_t{c.superseded}, "retries", json_int_t{c.retries}));
+  const Json counts(json_pack("{s:I,s:I,s:I}", "sent", json_int_t{c.sent}, "deleted", json_int_t{c.deleted},
+                              "superseded", json_int_t{c.superseded}));
   const Json dead(json_array());
   for (const DeadLetter& letter : checkpoint.dead)
     json_array_append_new(dead.get(), json_pack("{s:o,s:o,s:o,s:i}", "key", storable_text(letter.key).release(), "type",
@@ -108,33 +109,38 @@ Rows PostgresStore::call(const Statement& statement, Parameters parameters) {
   return session->query(statement, parameters);
 }
 
-std::unique_ptr<Answer> PostgresStore::stream(const Statement& statement, Parameters parameters, milliseconds timeout) {
-  auto session = pool_.read(target_, stop_);
+std::unique_ptr<Answer> PostgresStore::documents(const Statement& statement, const Parameters& parameters) {
+  auto session = pool_.documents(target_, stop_);
+  session->start_stream(statement, parameters, fetch_timeout_);
+  return std::make_unique<SessionAnswer>(std::move(session));
+}
+
+std::unique_ptr<Answer> PostgresStore::keys(const Statement& statement, const Parameters& parameters,
+                                            milliseconds timeout) {
+  auto session = pool_.keys(target_, stop_);
   session->start_stream(statement, parameters, timeout);
   return std::make_unique<SessionAnswer>(std::move(session));
 }
 
-std::unique_ptr<Answer> PostgresStore::window_keys() {
-  // However long the backlog takes: a window cannot be made smaller.
-  return stream(window_keys_call, {delivery_}, milliseconds(0));
-}
+// However long the backlog takes: a window cannot be made smaller.
+std::unique_ptr<Answer> PostgresStore::window_keys() { return keys(window_keys_call, {delivery_}, milliseconds(0)); }
 
-std::unique_ptr<Answer> PostgresStore::fetch_keys(const std::vector<std::string>& keys, const std::string& at_least) {
-  return stream(fetch_keys_call, {delivery_, text_array(keys), snapshot(at_least)}, fetch_timeout_);
+std::unique_ptr<Answer> PostgresStore::fetch_keys(const std::vector<std::string>& asked, const std::string& at_least) {
+  return documents(fetch_keys_call, {delivery_, text_array(asked), snapshot(at_least)});
 }
 
 std::unique_ptr<Answer> PostgresStore::fetch_range(const Range& range) {
-  return stream(fetch_range_call, {delivery_, key(range.first), key(range.last), snapshot(range.at_least)},
-                fetch_timeout_);
+  return documents(fetch_range_call, {delivery_, key(range.first), key(range.last), snapshot(range.at_least)});
 }
 
+// Read while their documents are delivered, which takes as long as the target takes.
 std::unique_ptr<Answer> PostgresStore::range_keys(const Range& range) {
-  return stream(range_keys_call, {delivery_, key(range.first), key(range.last), snapshot(range.at_least)},
-                fetch_timeout_);
+  return keys(range_keys_call, {delivery_, key(range.first), key(range.last), snapshot(range.at_least)},
+              milliseconds(0));
 }
 
-std::unique_ptr<Answer> PostgresStore::absent_keys(const std::vector<std::string>& keys, const std::string& at_least) {
-  return stream(absent_keys_call, {delivery_, text_array(keys), snapshot(at_least)}, fetch_timeout_);
+std::unique_ptr<Answer> PostgresStore::absent_keys(const std::vector<std::string>& asked, const std::string& at_least) {
+  return keys(absent_keys_call, {delivery_, text_array(asked), snapshot(at_least)}, fetch_timeout_);
 }
 
 void PostgresStore::fence(std::uint64_t version, const std::vector<std::string>& delete_keys) {
@@ -142,7 +148,7 @@ void PostgresStore::fence(std::uint64_t version, const std::vector<std::string>&
 }
 
 void PostgresStore::advance(const std::string& until, const Checkpoint& checkpoint) {
-  Parameters parameters{delivery_, lease_, until};
+  Parameters parameters{delivery_, lease_, snapshot(until)};
   append(parameters, checkpoint);
   call(advance_call, std::move(parameters));
 }
@@ -193,6 +199,8 @@ std::vector<std::string> PostgresStore::orphan_keys(int keys) {
 void PostgresStore::orphans_settled(const std::vector<std::string>& keys) {
   call(orphans_settled_call, {delivery_, lease_, text_array(keys)});
 }
+
+void PostgresStore::renew_lease() { call(renew_lease_call, {delivery_, lease_}); }
 
 void PostgresStore::mark_stale(const std::string& reason) { call(mark_stale_call, {delivery_, lease_, reason}); }
 

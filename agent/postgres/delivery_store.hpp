@@ -13,8 +13,6 @@ class PostgresStore : public Store {
   // `stop` ends every wait: the lease is gone, or the agent leaves.
   PostgresStore(Pool& pool, std::string delivery, std::int64_t lease, std::string target, std::stop_token stop);
 
-  void set_fetch_timeout(std::chrono::milliseconds timeout) { fetch_timeout_.store(timeout); }
-
   std::unique_ptr<Answer> window_keys() override;
   std::unique_ptr<Answer> fetch_keys(const std::vector<std::string>& keys, const std::string& at_least) override;
   std::unique_ptr<Answer> fetch_range(const Range& range) override;
@@ -29,13 +27,16 @@ class PostgresStore : public Store {
   void request_keys_done(std::int64_t request, std::int64_t upto, const Checkpoint& checkpoint) override;
   std::vector<std::string> orphan_keys(int keys) override;
   void orphans_settled(const std::vector<std::string>& keys) override;
+  void renew_lease() override;
   void mark_stale(const std::string& reason) override;
   void hold(const std::string& reason) override;
   void store_index(const std::string& index) override;
+  void set_fetch_timeout(std::chrono::milliseconds timeout) override { fetch_timeout_ = timeout; }
 
  private:
   Rows call(const Statement& statement, Parameters parameters);
-  std::unique_ptr<Answer> stream(const Statement& statement, Parameters parameters, std::chrono::milliseconds timeout);
+  std::unique_ptr<Answer> documents(const Statement& statement, const Parameters& parameters);
+  std::unique_ptr<Answer> keys(const Statement& statement, const Parameters& parameters, std::chrono::milliseconds timeout);
 
   Pool& pool_;
   const std::string delivery_, lease_, target_;

@@ -15,26 +15,40 @@ Pool::Pool(std::string conninfo, std::string application_name, int connections)
       connections_(std::max(connections, least)) {}
 
 Pool::Session::~Session() {
-  if (connection_) pool_->give_back(std::move(connection_), target_);
+  if (connection_) pool_->give_back(std::move(connection_), use_);
 }
 
-Pool::Session Pool::read(const std::string& target, std::stop_token stop) { return acquire(target, std::move(stop)); }
+Pool::Session Pool::documents(const std::string& target, std::stop_token stop) {
+  return acquire("d" + target, std::move(stop));
+}
+
+Pool::Session Pool::keys(const std::string& target, std::stop_token stop) {
+  return acquire("k" + target, std::move(stop));
+}
 
 Pool::Session Pool::brief(std::stop_token stop) { return acquire({}, std::move(stop)); }
 
-bool Pool::may_take(const std::string& target) const {
-  if (target.empty()) return in_use_ < connections_;
-  const auto own = reading_.find(target);
-  return in_use_ < connections_ - reserve && (own == reading_.end() || own->second < connections_ / 2);
+int Pool::used_for(const std::string& use) const {
+  const auto found = uses_.find(use);
+  return found == uses_.end() ? 0 : found->second;
 }
 
-Pool::Session Pool::acquire(const std::string& target, std::stop_token stop) {
+bool Pool::may_take(const std::string& use) const {
+  if (use.empty()) return in_use_ < connections_;
+  if (in_use_ >= connections_ - reserve) return false;
+  if (use.front() == 'd') return used_for(use) < connections_ / 2;
+  const int most = std::max(1, connections_ / 4);
+  return reading_keys_ < most && used_for(use) < std::max(1, most / 2);
+}
+
+Pool::Session Pool::acquire(const std::string& use, std::stop_token stop) {
   std::unique_ptr<Connection> connection;
   {
     std::unique_lock lock(mutex_);
-    if (!freed_.wait(lock, stop, [&] { return may_take(target); })) throw Stopped();
+    if (!freed_.wait(lock, stop, [&] { return may_take(use); })) throw Stopped();
     ++in_use_;
-    if (!target.empty()) ++reading_[target];
+    if (!use.empty()) ++uses_[use];
+    if (use.starts_with('k')) ++reading_keys_;
     while (!idle_.empty() && !connection) {
       connection = std::move(idle_.back());
       idle_.pop_back();
@@ -47,26 +61,21 @@ Pool::Session Pool::acquire(const std::string& target, std::stop_token stop) {
     else
       connection = std::make_unique<Connection>(conninfo_, application_name_, stop);
   } catch (...) {
-    give_back(nullptr, target);
+    give_back(nullptr, use);
     throw;
   }
-  return Session(*this, std::move(connection), target);
+  return Session(*this, std::move(connection), use);
 }
 
-void Pool::give_back(std::unique_ptr<Connection> connection, const std::string& target) {
+void Pool::give_back(std::unique_ptr<Connection> connection, const std::string& use) {
   std::lock_guard lock(mutex_);
   --in_use_;
-  if (!target.empty() && --reading_[target] == 0) reading_.erase(target);
-  if (connection && connection->usable() && static_cast<int>(idle_.size()) + in_use_ < connections_) {
+  if (!use.empty() && --uses_[use] == 0) uses_.erase(use);
+  if (use.starts_with('k')) --reading_keys_;
+  if (connection && connection->worth_keeping() && static_cast<int>(idle_.size()) + in_use_ < connections_) {
     connection->stop_with({});
     idle_.push_back(std::move(connection));
   }
-  freed_.notify_all();
-}
-
-void Pool::resize(int connections) {
-  std::lock_guard lock(mutex_);
-  connections_ = std::max(connections, least);
   freed_.notify_all();
 }
 

@@ -2,9 +2,20 @@
 
 namespace conveyor {
 
-bool ByteBudget::try_take(std::size_t bytes) {
+namespace {
+// Whoever waits asks many times a second; who does not ask any more has gone.
+constexpr auto turn = std::chrono::milliseconds(500);
+}  // namespace
+
+bool ByteBudget::try_take(std::size_t bytes, Time now) {
   std::lock_guard lock(mutex_);
-  if (used_ > 0 && used_ + bytes > capacity_) return false;
+  const bool large = bytes > capacity_;
+  if (used_ > 0 && (large || used_ + bytes > capacity_ || now < kept_free_until_)) {
+    if (large) kept_free_until_ = now + turn;
+    return false;
+  }
+  if (large) kept_free_until_ = {};
+  if (!large && now < kept_free_until_) return false;
   used_ += bytes;
   return true;
 }

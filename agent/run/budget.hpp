@@ -6,14 +6,17 @@
 #include <cstddef>
 #include <mutex>
 
+#include "decide/clock.hpp"
+
 namespace conveyor {
 
 class ByteBudget {
  public:
   explicit ByteBudget(std::size_t capacity) : capacity_(capacity) {}
 
-  // Always succeeds while nothing is taken, so that work of any size goes on.
-  bool try_take(std::size_t bytes);
+  // Always succeeds while nothing is taken, so that work of any size goes on: while something that is larger than all of it
+  // asks, nothing else gets anything.
+  bool try_take(std::size_t bytes, Time now = Clock::now());
   void give(std::size_t bytes);
   void set_capacity(std::size_t capacity);
   std::size_t capacity() const;
@@ -22,6 +25,7 @@ class ByteBudget {
  private:
   mutable std::mutex mutex_;
   std::size_t capacity_, used_ = 0;
+  Time kept_free_until_{};  // for something larger than all of it, which has asked of late
 };
 
 // A part of a budget that is given back by itself.

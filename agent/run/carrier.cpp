@@ -2,6 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <thread>
 #include <utility>
 
 namespace conveyor {
@@ -13,19 +17,38 @@ using namespace std::chrono_literals;
 // Dead letters and revived keys are kept in memory until a checkpoint.
 constexpr std::size_t most_dead = 1000;
 constexpr std::size_t most_revived = 20'000;
+// Keys of a range that are kept in memory before their documents are fetched.
+constexpr std::size_t most_keys = 50'000;
 
 Backoff new_backoff() { return Backoff(200ms, 30s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())); }
+
+// What came of one reading.
+enum class Reading { done, stalled, failed };
+
+// Reads an answer to its end. A time-out while the target held us up says nothing about the documents, and is a stall as
+// much as one that the shipment noticed itself. `error`: why documents could not be made.
+template <typename Ask>
+Reading read(Shipment& shipment, Ask ask, std::optional<DatabaseError>& error) {
+  const Duration stalled = shipment.stalled();
+  try {
+    const auto answer = ask();
+    shipment.read(*answer);
+    return Reading::done;
+  } catch (const TargetStalled&) {
+    return Reading::stalled;
+  } catch (const DatabaseError& failure) {
+    const bool timeout = failure.trouble() == Trouble::timeout;
+    if (timeout && shipment.stalled() != stalled) return Reading::stalled;
+    if (!timeout && failure.trouble() != Trouble::data) throw;
+    error = failure;
+    return Reading::failed;
+  }
+}
 
 }  // namespace
 
 bool Carrier::checkpoint_due() const {
   return shipment_.dead_letters() >= most_dead || shipment_.revived() >= most_revived;
-}
-
-// A time-out while the target held us up says nothing about the documents: the same is to be tried again.
-bool Carrier::about_documents(const DatabaseError& error, Duration stalled_before) const {
-  if (error.trouble() == Trouble::data) return true;
-  return error.trouble() == Trouble::timeout && shipment_.stalled() == stalled_before;
 }
 
 void Carrier::keys(const std::vector<std::string>& keys, const std::string& at_least) {
@@ -34,72 +57,103 @@ void Carrier::keys(const std::vector<std::string>& keys, const std::string& at_l
   fetch(keys, at_least);
 }
 
-// Where a fetch fails for what is in the documents, its halves are fetched one after the other, down to the one document.
+// Where a fetch fails for what is in the documents, its halves are fetched one after the other, down to the one document;
+// so are those of one that the target did not take in time, once it has taken what was read.
 void Carrier::fetch(const std::vector<std::string>& keys, const std::string& at_least) {
   std::vector<std::vector<std::string>> left{keys};
   while (!left.empty()) {
-    const std::vector<std::string> part = std::move(left.back());
+    std::vector<std::string> part = std::move(left.back());
     left.pop_back();
-    const Duration stalled = shipment_.stalled();
-    try {
-      const auto answer = lane_.store.fetch_keys(part, at_least);
-      shipment_.read(*answer);
-    } catch (const DatabaseError& error) {
-      if (!about_documents(error, stalled)) throw;
-      if (part.size() == 1) {
-        spdlog::warn("event=document_failed delivery={} sqlstate={}", lane_.delivery, error.sqlstate);
-        shipment_.reject({part.front(), "document_query", error.text(), 1});
-        continue;
-      }
+    std::optional<DatabaseError> error;
+    const Reading reading = read(shipment_, [&] { return lane_.store.fetch_keys(part, at_least); }, error);
+    if (reading == Reading::done) continue;
+    if (reading == Reading::stalled) shipment_.settle();
+    if (part.size() > 1) {
       const auto middle = part.begin() + static_cast<std::ptrdiff_t>(part.size() / 2);
       left.emplace_back(middle, part.end());
       left.emplace_back(part.begin(), middle);
+    } else if (reading == Reading::stalled) {
+      left.push_back(std::move(part));
+    } else {
+      spdlog::warn("event=document_failed delivery={} sqlstate={}", lane_.delivery, error->sqlstate);
+      shipment_.reject({part.front(), "document_query", error->text(), 1});
     }
   }
 }
 
 void Carrier::range(const Range& range) {
   at_least_ = range.at_least;
+  // With a rate one answer could take longer than any answer may.
+  if (lane_.limits().rated) return one_by_one(range);
   const std::int64_t before = shipment_.records();
-  const Duration stalled = shipment_.stalled();
-  try {
-    const auto answer = lane_.store.fetch_range(range);
-    shipment_.read(*answer);
-    handled_ += shipment_.records() - before;
-  } catch (const DatabaseError& error) {
-    if (!about_documents(error, stalled)) throw;
-    spdlog::warn("event=range_failed delivery={} sqlstate={} next=\"its keys one page after the other\"", lane_.delivery,
-                 error.sqlstate);
-    one_by_one(range);
+  std::optional<DatabaseError> error;
+  switch (read(shipment_, [&] { return lane_.store.fetch_range(range); }, error)) {
+    case Reading::done:
+      handled_ += shipment_.records() - before;
+      return;
+    case Reading::stalled:
+      settle();
+      break;
+    case Reading::failed:
+      spdlog::warn("event=range_failed delivery={} sqlstate={} next=\"its keys one page after the other\"",
+                   lane_.delivery, error->sqlstate);
+      break;
   }
+  one_by_one(range);
 }
 
 void Carrier::one_by_one(const Range& range) {
-  const auto answer = lane_.store.range_keys(range);
+  auto answer = lane_.store.range_keys(range);
   const auto size = static_cast<std::size_t>(lane_.limits().page_keys);
-  read_keys(*answer, size, [&](std::vector<std::string> page) { keys(page, range.at_least); });
+  // Keys are small: the answer is at its end, and its session free, before the first page is fetched, if it can be.
+  std::vector<std::vector<std::string>> pages;
+  const auto deliver = [&] {
+    for (const std::vector<std::string>& page : pages) {
+      keys(page, range.at_least);
+      if (behind()) settle();
+    }
+    pages.clear();
+  };
+  read_keys(*answer, size, [&](std::vector<std::string> page) {
+    pages.push_back(std::move(page));
+    if (pages.size() * size >= most_keys) deliver();
+  });
+  answer.reset();
+  deliver();
 }
 
 void Carrier::settle() {
   Backoff backoff = new_backoff();
-  for (;;) {
-    shipment_.settle();
-    const std::vector<std::string> again = shipment_.take_again();
-    if (again.empty()) return;
-    // The target takes nothing at present: nothing is read meanwhile, so that no snapshot is kept open for it.
-    Duration rest = backoff.next();
-    spdlog::info("event=read_again delivery={} documents={} delay_ms={} reason=\"{}\"", lane_.delivery, again.size(),
-                 std::chrono::duration_cast<std::chrono::milliseconds>(rest).count(), lane_.throttle());
-    for (const Time until = Clock::now() + rest; Clock::now() < until;) {
-      if (lane_.stop.stop_requested()) throw Stopped();
-      if (lane_.winding_down) throw LeftIncomplete();
-      std::this_thread::sleep_for(std::min<Duration>(until - Clock::now(), 50ms));
+  shipment_.settle();
+  std::vector<std::string> left = shipment_.take_again();
+  for (bool refused = true; !left.empty();) {
+    if (refused) {
+      std::ranges::sort(left);
+      left.erase(std::unique(left.begin(), left.end()), left.end());
+      // The target takes nothing at present: nothing is read meanwhile, so that no snapshot is kept open for it.
+      const Duration pause = backoff.next();
+      spdlog::info("event=read_again delivery={} documents={} delay_ms={} reason=\"{}\"", lane_.delivery, left.size(),
+                   std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(), lane_.throttle());
+      rest(pause);
     }
-    const auto size = static_cast<std::size_t>(lane_.limits().page_keys);
-    for (std::size_t at = 0; at < again.size(); at += size)
-      fetch({again.begin() + static_cast<std::ptrdiff_t>(at),
-             again.begin() + static_cast<std::ptrdiff_t>(std::min(at + size, again.size()))},
-            at_least_);
+    // One page shows whether it takes something again.
+    const std::size_t size = std::min(left.size(), static_cast<std::size_t>(lane_.limits().page_keys));
+    const std::vector<std::string> page(left.end() - static_cast<std::ptrdiff_t>(size), left.end());
+    left.resize(left.size() - size);
+    fetch(page, at_least_);
+    shipment_.settle();
+    std::vector<std::string> again = shipment_.take_again();
+    refused = !again.empty();
+    if (!refused) backoff.reset();
+    std::ranges::move(again, std::back_inserter(left));
+  }
+}
+
+void Carrier::rest(Duration duration) {
+  for (const Time until = Clock::now() + duration; Clock::now() < until;) {
+    if (lane_.stop.stop_requested()) throw Stopped();
+    if (lane_.winding_down || (given_up_ && *given_up_)) throw LeftIncomplete();
+    std::this_thread::sleep_for(std::min<Duration>(until - Clock::now(), 50ms));
   }
 }
 

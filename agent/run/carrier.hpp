@@ -13,14 +13,18 @@ namespace conveyor {
 
 class Carrier {
  public:
-  explicit Carrier(Lane& lane) : lane_(lane), shipment_(lane) {}
+  // `given_up`: as Shipment takes it.
+  explicit Carrier(Lane& lane, const std::atomic<bool>* given_up = nullptr)
+      : lane_(lane), given_up_(given_up), shipment_(lane, given_up) {}
 
   // Reads and sends; what was sent is settled by settle() only. `at_least`: the snapshot that every read must contain.
   // Throws what Shipment throws, and DatabaseError where it is not about single documents.
   void keys(const std::vector<std::string>& keys, const std::string& at_least);
   void range(const Range& range);
-  // Everything that was given is with the target, in the dead letters or superseded when this returns.
+  // Everything that was given is with the target, in the dead letters or superseded when this returns; as long as it takes.
   void settle();
+  // Something has to be read again: read no more before it has been settled.
+  bool behind() const { return shipment_.behind(); }
 
   Checkpoint take_checkpoint() { return shipment_.take_checkpoint(); }
   // True when so much must be recorded that it should not wait for the end of the piece of work.
@@ -30,9 +34,10 @@ class Carrier {
  private:
   void fetch(const std::vector<std::string>& keys, const std::string& at_least);
   void one_by_one(const Range& range);
-  bool about_documents(const DatabaseError& error, Duration stalled_before) const;
+  void rest(Duration duration);
 
   Lane& lane_;
+  const std::atomic<bool>* given_up_;
   Shipment shipment_;
   std::string at_least_;
   std::int64_t handled_ = 0;  // keys that were given, or found in ranges

@@ -13,6 +13,7 @@
 
 #include "decide/poll_interval.hpp"
 #include "postgres/pool.hpp"
+#include "run/removals.hpp"
 #include "run/runner.hpp"
 #include "run/shared_target.hpp"
 
@@ -55,7 +56,9 @@ class Database {
     std::string state;
     std::int64_t sent_before = 0;  // documents at the last report
     double rate = 0;               // documents/s, smoothed
+    std::int64_t retries_telling = 0, retries_told = 0;  // in the report that is under way; in the last that arrived
     int lost_syncs = 0;            // times that agent_sync() named the lease after it was found lost
+    Time renewed_at{};
   };
 
   void run();
@@ -66,9 +69,7 @@ class Database {
   void take(DeliverySpec spec);
   void refuse(const DeliverySpec& spec, const Failure& failure);
   void poll(Connection& control);
-  void remove_destination(const json_t* removal);
-  void finish_removals(Connection& control);
-  bool renewal_due();
+  void renew_leases(Connection& control);
   void retire(std::unique_ptr<Runner> runner);
   bool wound_down();
   void sleep(Duration duration);
@@ -77,6 +78,7 @@ class Database {
   const AgentIdentity identity_;
   TargetRegistry& targets_;
   Pool pool_;
+  Removals removals_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
@@ -84,14 +86,12 @@ class Database {
   std::map<std::string, std::string> refused_;   // deliveries without a runner, and why
   std::string name_, origin_, problem_;
   bool connected_ = false, introduced_ = false;
-  Time introduced_at_{};
   Time synced_at_{}, reported_at_{};
   Duration orphan_time_ = std::chrono::minutes(15);
   PollInterval interval_;
   std::optional<Time> deadline_;
   std::atomic<bool> tried_{false}, reached_{false}, finished_{false};
   std::vector<std::future<void>> retired_;
-  std::map<std::int64_t, std::future<std::optional<std::string>>> removals_;  // by id, under way
   std::stop_source stop_;
   std::jthread thread_;
 };

@@ -13,6 +13,7 @@ void Lane::configure(const DeliverySpec& spec, Time now) {
   limits_.retry_delay = spec.retry_delay;
   limits_.max_retry_delay = std::max(spec.max_retry_delay, spec.retry_delay);
   limits_.max_attempts = spec.max_attempts;
+  limits_.rated = spec.rate > 0;
   limits_.dead_letters = spec.dead_letters > 0;
   bucket_.set_rate(spec.rate, now);
   // A rate is kept in steps of a quarter of a second, and no more is read than it lets through in some seconds.
@@ -42,14 +43,14 @@ void Lane::set_destination(Destination prepared) {
 }
 
 std::string Lane::cursor() const {
-  std::lock_guard lock(cursor_mutex_);
+  std::lock_guard lock(mutex_);
   return cursor_;
 }
 
 void Lane::advance(const std::string& until, const Checkpoint& checkpoint) {
-  std::lock_guard lock(cursor_mutex_);
-  store.advance(until.empty() ? cursor_ : until, checkpoint);
-  if (!until.empty()) cursor_ = until;
+  store.advance(until, checkpoint);
+  std::lock_guard lock(mutex_);
+  cursor_ = until;
 }
 
 Duration Lane::take_rate(std::size_t documents, Time now) {
@@ -73,19 +74,23 @@ std::string Lane::throttle() const {
   if (std::string condition = target.condition(); !condition.empty()) return "target: " + condition;
   std::lock_guard lock(mutex_);
   if (!waiting_.empty()) return waiting_;
+  if (!errors_.empty()) return "waits after an error: " + errors_.begin()->second;
   if (rated_ && bucket_.rate() > 0 && Clock::now() - rated_at_ < std::chrono::seconds(2))
     return fmt::format("rate: limited to {:g} documents/s", bucket_.rate());
   return {};
 }
 
-void Lane::set_error(std::string error) {
+void Lane::set_error(const std::string& doing, std::string error) {
   std::lock_guard lock(mutex_);
-  last_error_ = std::move(error);
+  if (error.empty())
+    errors_.erase(doing);
+  else
+    errors_[doing] = std::move(error);
 }
 
 std::string Lane::last_error() const {
   std::lock_guard lock(mutex_);
-  return last_error_;
+  return errors_.empty() ? std::string() : errors_.begin()->second;
 }
 
 }  // namespace conveyor

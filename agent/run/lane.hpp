@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,7 @@ struct Limits {
   std::size_t most_items = 20'000; // documents in one body
   Duration retry_delay = std::chrono::milliseconds(100), max_retry_delay = std::chrono::minutes(1);
   int max_attempts = 10;           // of a document that fails alone, for reasons that might pass
+  bool rated = false;              // no more than so many documents a second
   bool dead_letters = false;       // the delivery has some: say which keys were delivered since
 };
 
@@ -40,6 +42,7 @@ struct Exchange {
   int in_flight = 0;
 };
 
+// Since the lease began. Retries are reported from here, so that they show while nothing can be checkpointed.
 struct Progress {
   std::atomic<std::int64_t> sent{0}, deleted{0}, superseded{0}, retries{0}, dead{0}, windows{0};
 };
@@ -77,7 +80,6 @@ class Lane {
   void set_destination(Destination prepared);
 
   std::string cursor() const;
-  // Moves the cursor, or (until empty) records a checkpoint where it stands. One at a time, so that none goes back.
   void advance(const std::string& until, const Checkpoint& checkpoint);
 
   // How long the delivery's rate asks to wait; zero: `documents` are taken.
@@ -86,7 +88,8 @@ class Lane {
   // Why work is slow or stands still, for people; empty: it is not.
   void set_waiting(std::string reason);
   std::string throttle() const;
-  void set_error(std::string error);
+  // What stands in the way of one kind of work, until it succeeds again (empty).
+  void set_error(const std::string& doing, std::string error);
   std::string last_error() const;
 
  private:
@@ -96,8 +99,8 @@ class Lane {
   TokenBucket bucket_;
   bool rated_ = false;  // the rate made somebody wait of late
   Time rated_at_{};
-  std::string waiting_, last_error_;
-  mutable std::mutex cursor_mutex_;
+  std::string waiting_;
+  std::map<std::string, std::string> errors_;  // by kind of work
   std::string cursor_;
 };
 
@@ -105,6 +108,12 @@ class Lane {
 class Held : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+// The target has taken nothing for long while something was being read: the reading was given up.
+class TargetStalled : public std::runtime_error {
+ public:
+  TargetStalled() : std::runtime_error("the target takes nothing") {}
 };
 
 // The lane winds down: the piece of work was left incomplete, nothing of it is in flight.

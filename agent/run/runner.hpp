@@ -52,8 +52,6 @@ class Runner {
   // The lease is lost, or time is up: everything is dropped, nothing recorded.
   void stop();
   bool lease_lost() const { return lost_; }
-  // Something went on under this lease of which nobody knows how it ended; a new lease makes it somebody's again.
-  bool renewal_due() const { return renewal_due_ || lane_->versions->unanswered_for(std::chrono::minutes(1), Clock::now()); }
 
  private:
   struct Job {
@@ -68,19 +66,30 @@ class Runner {
 
   void run();
   bool has_work_locked() const;
+  bool renewal_due_locked() const;
   void prepare();
   void finish_fill();
   void drain();
+  void renew_lease();
+  void lease_ended();
+  void index_became(const std::string& index);
+
+  // runner_requests.cpp
+  void start_workers_locked();
   std::optional<Job> pick_locked();
+  bool may_go_on_locked() const;
+  bool may_go_on() const;
   void perform(Job& job);
   std::optional<Range> claim(std::int64_t request);
   void put_back(Job job);
-  void start_workers_locked();
-  // Deals with the exception that is in flight; `rest` is how long to leave the work alone.
+
+  // runner_trouble.cpp
+  static Backoff new_backoff();
+  static IndexState value_of(Result<IndexState> result);
+  // Deals with the exception that is in flight, which ended what was being done.
   void trouble(const char* doing, Backoff& backoff);
   void hold(const std::string& reason);
   void rest(Duration duration);
-  void index_became(const std::string& index);
 
   const std::int64_t lease_;
   const std::string origin_;
@@ -93,10 +102,12 @@ class Runner {
   std::condition_variable_any wake_;
   DeliverySpec spec_;
   std::string index_;
-  bool prepared_ = false, prepared_to_fill_ = false, filling_index_ = false;
-  bool changed_ = false, draining_ = false, shutting_down_ = false;
-  std::atomic<bool> lost_{false}, renewal_due_{false};
-  Time moved_at_{};
+  bool prepared_ = false, filling_index_ = false, claim_lost_ = false;
+  bool changed_ = false;  // there may be something in the log
+  bool found_ = false;    // a poll saw that there is
+  bool draining_ = false, shutting_down_ = false;
+  std::atomic<bool> lost_{false};
+  Time moved_at_{};  // when the last window ended
   // Requests: with nothing to hand out until the next update(); being worked on by one thread; swept.
   std::set<std::int64_t> exhausted_, taken_, over_;
   std::list<std::pair<std::int64_t, Range>> left_;     // ranges of ours that came to nothing, to be done again

@@ -20,7 +20,7 @@ Column parse_column(const json_t* object) {
 
 Request parse_request(const json_t* object) {
   return {integer_member(object, "id"), required(object, "kind"), string_member(object, "phase"),
-          required(object, "state"), string_member(object, "at_least")};
+          required(object, "state"), string_member(object, "at_least"), boolean_member(object, "untouched")};
 }
 
 }  // namespace
@@ -66,10 +66,12 @@ DeliverySpec parse_delivery(const json_t* object) {
   return spec;
 }
 
-bool DeliverySpec::filling(const char* kind_of_request) const {
-  return std::any_of(requests.begin(), requests.end(), [&](const Request& request) {
-    return request.phase == "fill" && request.kind != "keys" && (!kind_of_request || request.kind == kind_of_request);
-  });
+bool DeliverySpec::filling() const {
+  return std::ranges::any_of(requests, [](const Request& r) { return r.phase == "fill" && r.kind != "keys"; });
+}
+
+bool DeliverySpec::about_to_fill() const {
+  return std::ranges::any_of(requests, [](const Request& r) { return r.open() && r.untouched; });
 }
 
 std::uint64_t version_of(const std::string& snapshot, std::int64_t epoch) {

@@ -18,6 +18,7 @@ struct Request {
   std::string phase;  // fill, sweep
   std::string state;  // open, paused, …
   std::string at_least;
+  bool untouched = false;  // sends every document, and has no checkpoint yet
 
   bool open() const { return state == "open"; }
   bool operator==(const Request&) const = default;
@@ -47,7 +48,10 @@ struct DeliverySpec {
   int max_attempts = 10;
 
   bool may_work() const { return state != "paused" && state != "waiting"; }
-  bool filling(const char* kind_of_request = nullptr) const;
+  // A request that sends every document is not through yet.
+  bool filling() const;
+  // … has not even begun: a destination that is gone may be made anew.
+  bool about_to_fill() const;
 };
 
 // Throws std::runtime_error when something that must be there is not.

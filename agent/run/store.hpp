@@ -3,6 +3,7 @@
 // Every call may throw DatabaseError and Stopped, and may be made from several threads at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,7 +23,7 @@ class Answer {
 };
 
 struct Counts {
-  std::int64_t sent = 0, deleted = 0, superseded = 0, retries = 0;
+  std::int64_t sent = 0, deleted = 0, superseded = 0;
 };
 
 struct DeadLetter {
@@ -60,6 +61,7 @@ class Store {
   virtual std::unique_ptr<Answer> absent_keys(const std::vector<std::string>& keys, const std::string& at_least) = 0;
 
   virtual void fence(std::uint64_t version, const std::vector<std::string>& delete_keys) = 0;
+  // `until` empty: a checkpoint, the cursor stays.
   virtual void advance(const std::string& until, const Checkpoint& checkpoint) = 0;
   virtual std::optional<Range> range_claim(std::int64_t request) = 0;
   virtual std::string range_finish(std::int64_t request, int range, std::int64_t keys, const Checkpoint& checkpoint) = 0;
@@ -68,9 +70,12 @@ class Store {
   virtual void request_keys_done(std::int64_t request, std::int64_t upto, const Checkpoint& checkpoint) = 0;
   virtual std::vector<std::string> orphan_keys(int keys) = 0;
   virtual void orphans_settled(const std::vector<std::string>& keys) = 0;
+  // Ends this lease and begins another, which agent_sync() tells.
+  virtual void renew_lease() = 0;
   virtual void mark_stale(const std::string& reason) = 0;
   virtual void hold(const std::string& reason) = 0;
   virtual void store_index(const std::string& index) = 0;
+  virtual void set_fetch_timeout(std::chrono::milliseconds timeout) = 0;
 };
 
 }  // namespace conveyor

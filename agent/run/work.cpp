@@ -2,14 +2,15 @@
 
 #include <spdlog/spdlog.h>
 
+#include <optional>
+#include <utility>
+
 #include "run/failpoint.hpp"
+#include "run/fetchers.hpp"
 
 namespace conveyor {
 
 namespace {
-
-// Keys of a window that are kept in memory; a window with fewer is closed before its documents are fetched.
-constexpr std::size_t buffered_bytes = 4u << 20;
 
 // Records what has been settled without moving the cursor.
 void record(Lane& lane, Carrier& carrier) {
@@ -17,15 +18,15 @@ void record(Lane& lane, Carrier& carrier) {
   lane.advance({}, carrier.take_checkpoint());
 }
 
-void deliver_pages(Lane& lane, Carrier& carrier, std::vector<std::string>& keys, const std::string& at_least) {
+void deliver_pages(Lane& lane, Carrier& carrier, const std::vector<std::string>& keys, const std::string& at_least) {
   const auto size = static_cast<std::size_t>(lane.limits().page_keys);
   for (std::size_t at = 0; at < keys.size(); at += size) {
     carrier.keys({keys.begin() + static_cast<std::ptrdiff_t>(at),
                   keys.begin() + static_cast<std::ptrdiff_t>(std::min(at + size, keys.size()))},
                  at_least);
+    if (carrier.behind()) carrier.settle();
     if (carrier.checkpoint_due()) record(lane, carrier);
   }
-  keys.clear();
 }
 
 std::string signal_text(const Record& record) {
@@ -42,11 +43,11 @@ std::string signal_text(const Record& record) {
 
 }  // namespace
 
-Drained drain_window(Lane& lane, std::uint64_t leave) {
+Drained drain_window(Lane& lane, int fetchers, bool move_anyway) {
   Drained drained;
-  Carrier carrier(lane);
-  std::vector<std::string> keys;
-  std::size_t bytes = 0;
+  std::optional<Fetchers> crew;
+  const auto size = static_cast<std::size_t>(lane.limits().page_keys);
+  std::vector<std::string> page;
   auto answer = lane.store.window_keys();
   FrameReader frames;
   std::string_view frame;
@@ -55,10 +56,11 @@ Drained drain_window(Lane& lane, std::uint64_t leave) {
     for (Record record; frames.next(record);) {
       if (record.kind == 'h') {
         drained.until = record.text;
+        crew.emplace(lane, fetchers, drained.until);
       } else if (record.kind == 'k') {
-        keys.emplace_back(record.key);
-        bytes += record.key.size() + sizeof(std::string);
+        page.emplace_back(record.key);
         ++drained.keys;
+        if (page.size() >= size) crew.value().give(std::exchange(page, {}));
       } else if (record.kind == 's') {
         const std::string reason = signal_text(record);
         answer.reset();
@@ -68,19 +70,15 @@ Drained drain_window(Lane& lane, std::uint64_t leave) {
         return drained;
       }
     }
-    if (bytes >= buffered_bytes) {
-      deliver_pages(lane, carrier, keys, drained.until);
-      bytes = 0;
-    }
   }
   if (!frames.complete()) throw std::runtime_error("the database's answer is not whole: " + frames.problem());
   answer.reset();
   failpoint("after_window_read");
-  deliver_pages(lane, carrier, keys, drained.until);
-  carrier.settle();
-  if (drained.keys > 0 || leave == 0 || snapshot_xmax(drained.until) > snapshot_xmax(lane.cursor()) + leave) {
+  if (!page.empty()) crew.value().give(std::move(page));
+  const Checkpoint checkpoint = crew.value().finish();
+  if (drained.keys > 0 || move_anyway) {
     failpoint("before_advance");
-    lane.advance(drained.until, carrier.take_checkpoint());
+    lane.advance(drained.until, checkpoint);
     failpoint("after_advance");
     ++lane.progress.windows;
     drained.moved = true;
@@ -135,8 +133,7 @@ bool deliver_requested(Lane& lane, const Request& request, std::int64_t& after) 
     return false;
   }
   Carrier carrier(lane);
-  std::vector<std::string> keys = page.keys;
-  deliver_pages(lane, carrier, keys, request.at_least);
+  deliver_pages(lane, carrier, page.keys, request.at_least);
   carrier.settle();
   lane.store.request_keys_done(request.id, page.upto, carrier.take_checkpoint());
   after = page.upto;
@@ -147,8 +144,7 @@ bool settle_orphans(Lane& lane) {
   const std::vector<std::string> keys = lane.store.orphan_keys(lane.limits().page_keys);
   if (keys.empty()) return false;
   Carrier carrier(lane);
-  std::vector<std::string> left = keys;
-  deliver_pages(lane, carrier, left, lane.cursor());
+  deliver_pages(lane, carrier, keys, lane.cursor());
   record(lane, carrier);
   lane.store.orphans_settled(keys);
   return true;

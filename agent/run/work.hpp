@@ -18,9 +18,9 @@ struct Drained {
   bool stale = false;  // a signal was met: the delivery has been marked
 };
 
-// One window, from the lane's cursor to a new snapshot. One that touches no document moves the cursor only if more than
-// `leave` transactions have begun since, so that an idle delivery writes nothing.
-Drained drain_window(Lane& lane, std::uint64_t leave);
+// One window, from the lane's cursor to a new snapshot; documents come over at most so many connections at once. One that
+// touches no document moves the cursor only if `move_anyway`, so that an idle delivery writes nothing.
+Drained drain_window(Lane& lane, int fetchers, bool move_anyway);
 
 // One range of a request; returns the request's new phase.
 std::string fill_range(Lane& lane, std::int64_t request, const Range& range);

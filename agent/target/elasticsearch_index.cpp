@@ -142,7 +142,6 @@ Result<IndexState> Elasticsearch::prepare(Destination& destination, const IndexS
     if (!there) return {std::nullopt, there.failure};
     if (!*there.value) {
       // Ranges that were checkpointed went to the index that is gone: no fill may go on in a new one.
-      if (known.filling) return fail<IndexState>(Outcome::hold, missing_half_filled(index, destination.delivery));
       if (!known.index.empty() && !will_fill)
         return fail<IndexState>(Outcome::hold, missing(index, destination.delivery));
       Result<IndexState> made = create(destination, index, will_fill);

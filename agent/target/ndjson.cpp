@@ -240,12 +240,7 @@ Result<IndexState> Ndjson::prepare(Destination& destination, const IndexState& s
                                  "destination (SELECT conveyor.alter_delivery), or move it away",
                                  folder),
                      destination.delivery));
-  // Ranges that were checkpointed went to the folder that is gone: no fill may go on in a new one.
-  if (!there && json_is_true(json_object_get(parse_json(stored).get(), "filling")))
-    return hold(
-        fmt::format("directory \"{}\" was removed while it was being filled; to begin again run: SELECT "
-                    "conveyor.drop_delivery('{}'), then SELECT conveyor.create_delivery with its definition",
-                    folder, destination.delivery));
+  // What was checkpointed went to the folder that is gone: no fill may go on in a new one.
   if (!there && known && !will_fill)
     return hold(
         fmt::format("directory \"{}\" is missing; to fill a new one run: SELECT conveyor.resync_all('{}'); SELECT "

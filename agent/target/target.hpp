@@ -118,8 +118,7 @@ class Target {
 
   // Makes sure that the destination exists and is ours; creates it when it is not there. Returns the state to store.
   // `will_fill`: a request is about to send every document and has no checkpoint yet, so that a destination that is
-  // missing may be made again; else a missing one of which `stored` knows is a Failure{hold}. So is, in any case, one
-  // that went missing while `stored` says that it was being filled: part of the fill is checkpointed and gone.
+  // missing may be made again; else a missing one of which `stored` knows is a Failure{hold}.
   virtual Result<IndexState> prepare(Destination& destination, const IndexState& stored, bool will_fill) = 0;
   // After a fill: restores what prepare() set aside for speed. Idempotent; also called after a crash in between.
   virtual Result<IndexState> finish_fill(const Destination& destination, const IndexState& stored) = 0;

@@ -1,7 +1,7 @@
 -- Leases: claimed in fair shares, taken over from the silent, never held twice.
 BEGIN;
 \ir fixture.psql
-SELECT plan(29);
+SELECT plan(31);
 
 SELECT conveyor.create_delivery('d' || n, 'orders', 'search', 'index' || n) FROM generate_series(1, 4) AS n \g /dev/null
 SELECT conveyor.alter_delivery('d4', '{"tags": ["blue"]}') \g /dev/null
@@ -29,6 +29,10 @@ SELECT is((throttle, documents_per_second, retries), ('429'::text, 3::real, 2::b
 CREATE TEMP TABLE before AS SELECT delivery, ctid AS place FROM conveyor.delivery_state;
 SELECT conveyor.agent_sync('a', '{"deliveries": {"d1": {"throttle": "429", "documents_per_second": 3, "retries": 0}, "d2": {}}}') \g /dev/null
 SELECT is((SELECT count(*) FROM conveyor.delivery_state s JOIN before b USING (delivery) WHERE s.ctid <> b.place), 0::bigint, 'an idle delivery writes nothing');
+SELECT conveyor.agent_sync('a', '{"deliveries": {"d1": {"throttle": "429", "documents_per_second": 3, "last_error": "refused", "retries": 1}}}') \g /dev/null
+SELECT is((last_error, retries), ('refused'::text, 3::bigint), 'an error is shown, retries add up') FROM conveyor.delivery_state WHERE delivery = 'd1';
+SELECT conveyor.agent_sync('a', '{"deliveries": {"d1": {"throttle": "429", "documents_per_second": 3, "retries": 0}}}') \g /dev/null
+SELECT is(last_error, NULL, 'and goes when the agent tells of none') FROM conveyor.delivery_state WHERE delivery = 'd1';
 SELECT conveyor.agent_sync('b', '{"deliveries": {"d1": {"throttle": "not mine"}}}') \g /dev/null
 SELECT is(throttle, '429', 'nobody reports on what another agent holds') FROM conveyor.delivery_state WHERE delivery = 'd1';
 

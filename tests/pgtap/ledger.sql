@@ -1,7 +1,7 @@
 -- Deletes stay in the ledger until no older request can land; those of a lost lease are read and sent once more.
 BEGIN;
 \ir fixture.psql
-SELECT plan(19);
+SELECT plan(22);
 
 SELECT conveyor.create_delivery('d', 'orders', 'search', options => '{"backfill": false}') \g /dev/null
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
@@ -32,10 +32,11 @@ SELECT is(pg_temp.ledger(), NULL, 'all settled');
 SELECT pg_temp.fence(40, '{w}') \g /dev/null
 SELECT ok(oldest_version <= pg_temp.v(40), 'the bound is not above what was read last') FROM conveyor.delivery_state;
 
--- The lease is lost with a request of version 40 or above under way.
+-- The lease is renewed with a request of version 40 or above under way.
 UPDATE conveyor.delivery_state SET oldest_version = pg_temp.v(35);
-SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
-SELECT conveyor.agent_sync('a', '{}') \g /dev/null
+SELECT is(conveyor.renew_lease('d', 1), 2::bigint, 'an agent may end its own lease');
+SELECT is((lease, agent), (2::bigint, 'a'::text), 'and goes on under the next') FROM conveyor.delivery_state;
+SELECT throws_ok($$SELECT conveyor.renew_lease('d', 1)$$, 'CV001', NULL, 'nobody ends another''s');
 SELECT is(ended_at IS NOT NULL, true, 'the sender has ended') FROM conveyor.sender WHERE lease = 1;
 SELECT pg_temp.fence(50, '{n}') \g /dev/null
 SELECT pg_temp.settled(60) \g /dev/null

@@ -1,7 +1,7 @@
 -- Ranges of a backfill: handed out once, taken over from a lost lease, checkpointed; a re-check is swept at the end.
 BEGIN;
 \ir fixture.psql
-SELECT plan(25);
+SELECT plan(30);
 
 INSERT INTO shop.orders SELECT n, 'new' FROM generate_series(1, 250) AS n;
 SELECT conveyor.create_delivery('d', 'orders', 'search', options => '{"range_size": 100}') \g /dev/null
@@ -13,11 +13,21 @@ CREATE FUNCTION pg_temp.claim() RETURNS jsonb LANGUAGE sql AS $$ SELECT conveyor
 CREATE FUNCTION pg_temp.finish(range int, keys int) RETURNS text LANGUAGE sql AS
     $$ SELECT conveyor.range_finish('d', pg_temp.lease(), pg_temp.request(), range, keys, 9223372036854775807, '{"sent": 1}', '[]', '{}') $$;
 
+CREATE FUNCTION pg_temp.untouched() RETURNS boolean LANGUAGE sql AS
+    $$ SELECT bool_or((r ->> 'untouched')::boolean) FROM jsonb_array_elements(conveyor.agent_deliveries('a') -> 0 -> 'requests') AS r $$;
+
 SELECT is(state, 'backfilling', 'a new delivery is backfilling') FROM conveyor.delivery_status;
+SELECT ok(pg_temp.untouched(), 'a destination that is gone could be made anew');
 SELECT is(pg_temp.claim(), '{"range": 1, "first": null, "last": ["100"]}', 'the first range begins at the beginning');
 SELECT is(pg_temp.claim(), '{"range": 2, "first": ["100"], "last": ["200"]}', 'the next begins where it ended');
+SELECT ok(pg_temp.untouched(), 'also while nothing that was handed out is finished');
 SELECT is(pg_temp.finish(1, 100), 'fill', 'others are left');
+SELECT ok(NOT pg_temp.untouched(), 'but not when something is');
 SELECT throws_ok('SELECT pg_temp.finish(1, 100)', 'CV001', NULL, 'a range is finished once');
+SELECT conveyor.resync_all('d') \g /dev/null
+SELECT ok(pg_temp.untouched(), 'unless another request begins to send everything');
+SELECT conveyor.cancel_resync(pg_temp.request()) \g /dev/null
+CREATE OR REPLACE FUNCTION pg_temp.request() RETURNS bigint LANGUAGE sql AS $$ SELECT max(id) FROM conveyor.request WHERE kind <> 'resync_all' $$;
 
 -- Another lease: what was under way is done again, and first.
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
@@ -29,8 +39,12 @@ SELECT is(pg_temp.claim(), NULL, 'then there is none');
 SELECT is(pg_temp.finish(3, 50), 'fill', 'the last range may be done before another');
 SELECT is(state, 'backfilling', 'which keeps the backfill open') FROM conveyor.delivery_status;
 SELECT is(pg_temp.finish(2, 100), 'finished', 'the last one to be done ends the backfill');
-SELECT is((state, keys_done), ('finished'::text, 250::bigint), 'the request says so') FROM conveyor.resync_status;
+SELECT is((state, keys_done), ('finished'::text, 250::bigint), 'the request says so') FROM conveyor.resync_status WHERE id = pg_temp.request();
 SELECT is((state, percent), ('live'::text, 100.0), 'the delivery is live') FROM conveyor.delivery_status;
+
+UPDATE conveyor.delivery_state SET index = '{"name": "i", "filling": true}';
+SELECT is((state, pending, lag), ('backfilling'::text, NULL::bigint, NULL::interval), 'but not while its index is being filled, by whatever request') FROM conveyor.delivery_status;
+UPDATE conveyor.delivery_state SET index = '{"name": "i", "filling": false}';
 
 -- A re-check goes both ways.
 SELECT conveyor.mark_stale('d', pg_temp.lease(), 'shop.orders was truncated') \g /dev/null

@@ -55,7 +55,6 @@ log_level = "debug"
   EXPECT_EQ(configuration.name, "one");
   EXPECT_EQ(configuration.memory, 16u << 20);
   EXPECT_EQ(configuration.connections, 8);
-  EXPECT_FALSE(configuration.log_documents);
 }
 
 TEST(Configuration, NamesTheLineOfAMistake) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <set>
@@ -61,7 +63,7 @@ class OneFrame : public Answer {
  public:
   OneFrame(std::string frame, std::optional<DatabaseError> error = {}) : frame_(std::move(frame)), error_(std::move(error)) {}
   bool next(std::string_view& frame) override {
-    if (error_) throw *error_;
+    if (error_ && (frame_.empty() || given_)) throw *error_;
     if (given_) return false;
     given_ = true;
     frame = frame_;
@@ -116,7 +118,9 @@ class FakeStore : public Store {
   std::vector<std::string> windows;                // frames of coming windows; then empty ones
   std::vector<Range> ranges;                       // to be claimed
   std::map<std::string, std::string> failures;     // call → SQLSTATE, once
+  std::optional<DatabaseError> end_with;           // how the next answer of fetch_keys() ends, once
   std::uint64_t version = 100;
+  std::atomic<std::chrono::milliseconds> fetch_timeout{std::chrono::milliseconds(0)};
   Checkpoint last;
 
   std::unique_ptr<Answer> window_keys() override {
@@ -132,6 +136,7 @@ class FakeStore : public Store {
   std::unique_ptr<Answer> fetch_keys(const std::vector<std::string>& keys, const std::string& at_least) override {
     fail("fetch_keys");
     events.add("fetch_keys " + std::to_string(keys.size()) + " at " + at_least);
+    wait_for_others();
     std::lock_guard lock(mutex);
     Frame frame;
     frame.head(version, "s");
@@ -142,7 +147,7 @@ class FakeStore : public Store {
       else
         frame.missing(key);
     }
-    return std::make_unique<OneFrame>(frame.end());
+    return std::make_unique<OneFrame>(frame.end(), std::exchange(end_with, std::nullopt));
   }
   std::unique_ptr<Answer> fetch_range(const Range& range) override {
     fail("fetch_range");
@@ -201,12 +206,17 @@ class FakeStore : public Store {
   void orphans_settled(const std::vector<std::string>& keys) override {
     events.add("orphans_settled " + std::to_string(keys.size()));
   }
+  void renew_lease() override { events.add("renew_lease"); }
+  void set_fetch_timeout(std::chrono::milliseconds timeout) override { fetch_timeout = timeout; }
   void mark_stale(const std::string& reason) override { events.add("mark_stale " + reason); }
   void hold(const std::string& reason) override { events.add("hold " + reason); }
   void store_index(const std::string& index) override { events.add("store_index " + index); }
 
   std::vector<std::string> orphans;
+  std::atomic<bool> met{false};
 
+  // Each fetch waits (not for ever) until so many are under way.
+  void meet(int number) { expected_ = number; }
   void fail_once(const std::string& call, const std::string& sqlstate) {
     std::lock_guard lock(mutex);
     failures[call] = sqlstate;
@@ -224,6 +234,17 @@ class FakeStore : public Store {
     }
     events.add(line);
   }
+  void wait_for_others() {
+    if (expected_ == 0) return;
+    ++present_;
+    for (int i = 0; i < 400 && !met; ++i) {
+      if (present_ >= expected_) met = true;
+      std::this_thread::sleep_for(5ms);
+    }
+    --present_;
+  }
+  int expected_ = 0;
+  std::atomic<int> present_{0};
   void fail(const std::string& call) {
     std::lock_guard lock(mutex);
     const auto found = failures.find(call);
@@ -243,10 +264,12 @@ class FakeTarget : public Target {
   using Decide = std::function<SendResult(const Body&)>;
   Decide decide;                    // default: everything is done
   std::vector<std::string> ids;     // what list_ids() finds
-  std::optional<Failure> prepare_failure;
+  std::optional<Failure> prepare_failure;  // once
   bool keep_state = false;          // prepare() returns the state as it was stored
   bool silent = false;              // keeps the requests unanswered in `kept`
   std::vector<Done> kept;
+  std::chrono::milliseconds delay{0};  // answers so much later, on another thread
+  std::list<std::jthread> later;
 
   static SendResult all(const Body& body, Outcome outcome) {
     SendResult result;
@@ -268,11 +291,16 @@ class FakeTarget : public Target {
     events.add(line);
     if (silent)
       kept.push_back(std::move(done));
+    else if (delay > 0ms)
+      later.emplace_back([this, body, done = std::move(done)] {
+        std::this_thread::sleep_for(delay);
+        done(all(*body, Outcome::done));
+      });
     else
       done(decide ? decide(*body) : all(*body, Outcome::done));
   }
   Result<IndexState> prepare(Destination& destination, const IndexState& stored, bool will_fill) override {
-    if (prepare_failure) return {std::nullopt, *prepare_failure};
+    if (const auto failure = std::exchange(prepare_failure, std::nullopt)) return {std::nullopt, *failure};
     destination.index = "index";
     events.add(will_fill ? "prepare to fill" : "prepare");
     if (keep_state) return {stored, {}};

@@ -52,19 +52,20 @@ struct Stage {
 TEST(Runner, PreparesTheDestinationAndDrainsWhatAPollFound) {
   Stage stage(spec());
   EXPECT_TRUE(stage.events.wait_for("prepare"));
-  EXPECT_TRUE(stage.events.wait_for("advance 100:100:"));
   stage.add_window("200:200:", "a");
   EXPECT_TRUE(stage.events.wait_for("advance 200:200:"));
 }
 
 TEST(Runner, TriesAgainAfterTheDatabaseWasGone) {
   Stage stage(spec(), [](FakeStore& store, FakeTarget&) { store.fail_once("window_keys", "57P01"); });
-  EXPECT_TRUE(stage.events.wait_for("advance 100:100:"));
+  stage.add_window("200:200:", "a");
+  EXPECT_TRUE(stage.events.wait_for("advance 200:200:"));
   EXPECT_FALSE(stage.runner->lease_lost());
 }
 
 TEST(Runner, DropsEverythingWhenTheLeaseIsLost) {
   Stage stage(spec(), [](FakeStore& store, FakeTarget&) { store.fail_once("advance", "CV001"); });
+  stage.add_window("100:100:", "b");
   for (int i = 0; i < 400 && !stage.runner->lease_lost(); ++i) std::this_thread::sleep_for(5ms);
   EXPECT_TRUE(stage.runner->lease_lost());
   stage.add_window("200:200:", "a");
@@ -75,10 +76,11 @@ TEST(Runner, DropsEverythingWhenTheLeaseIsLost) {
 TEST(Runner, HoldsTheDeliveryWhenTheViewIsGone) {
   Stage stage(spec(), [](FakeStore& store, FakeTarget&) { store.fail_once("window_keys", "42P01"); });
   EXPECT_TRUE(stage.events.wait_for("hold 42P01: as the test wants it"));
+  stage.add_window("200:200:", "a");
   std::this_thread::sleep_for(50ms);
-  EXPECT_FALSE(stage.events.has("advance 100:100:"));
+  EXPECT_FALSE(stage.events.has("advance 200:200:"));
   stage.runner->update(spec());  // resumed
-  EXPECT_TRUE(stage.events.wait_for("advance 100:100:"));
+  EXPECT_TRUE(stage.events.wait_for("advance 200:200:"));
 }
 
 TEST(Runner, HoldsTheDeliveryWhenTheDestinationIsNotOurs) {
@@ -97,7 +99,7 @@ TEST(Runner, DoesNothingWhilePausedAndGoesOnAfterwards) {
 
 TEST(Runner, FillsBesideTheDrainAndRestoresTheIndexAfterwards) {
   DeliverySpec start = spec("backfilling");
-  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  start.requests = {{1, "backfill", "fill", "open", "s", true}};
   Stage stage(start, [](FakeStore& store, FakeTarget&) {
     store.view = {{"a", "{}"}};
     store.ranges = {{1, {}, {}, "s"}};
@@ -127,17 +129,90 @@ TEST(Runner, WorksOnARangeAgainThatCameToNothing) {
   EXPECT_EQ(stage.events.count("fetch_range at s"), 2);
 }
 
-TEST(Runner, AsksForANewLeaseWhenTheAnswerToAClaimIsLost) {
+TEST(Runner, RenewsItsLeaseWhenTheAnswerToAClaimIsLost) {
   DeliverySpec start = spec("backfilling");
   start.requests = {{1, "backfill", "fill", "open", "s"}};
   Stage stage(start, [](FakeStore& store, FakeTarget&) { store.fail_once("range_claim", "08006"); });
-  for (int i = 0; i < 400 && !stage.runner->renewal_due(); ++i) std::this_thread::sleep_for(5ms);
-  EXPECT_TRUE(stage.runner->renewal_due());
+  EXPECT_TRUE(stage.events.wait_for("renew_lease"));
+  EXPECT_TRUE(stage.runner->lease_lost());
+}
+
+TEST(Runner, RenewsItsLeaseOnlyBetweenTwoPiecesOfWork) {
+  DeliverySpec start = spec("backfilling");
+  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget& target) {
+    store.view = {{"a", "{}"}};
+    store.ranges = {{1, {}, {}, "s"}};
+    target.silent = true;
+  });
+  ASSERT_TRUE(stage.events.wait_for("send a"));
+  stage.store->fail_once("range_claim", "08006");
+  stage.runner->update(start);  // a second worker, whose claim gets no answer
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(stage.events.has("renew_lease"));
+  SendResult answered;
+  answered.answered = true;
+  stage.target->kept[0](answered);
+  EXPECT_TRUE(stage.events.wait_for("renew_lease"));
+  EXPECT_LT(stage.events.position("range_finish 1 keys 1"), stage.events.position("renew_lease"));
+}
+
+TEST(Runner, MakesADestinationThatIsGoneAnewOnlyForAFillWithoutACheckpoint) {
+  DeliverySpec start = spec();
+  start.requests = {{1, "resync_all", "fill", "open", "s", true}};
+  Stage fresh(start, [](FakeStore& store, FakeTarget&) { store.ranges = {{1, {}, {}, "s"}}; });
+  EXPECT_TRUE(fresh.events.wait_for("prepare to fill"));
+  start.requests[0].untouched = false;
+  Stage begun(start, [](FakeStore& store, FakeTarget&) { store.ranges = {{1, {}, {}, "s"}}; });
+  EXPECT_TRUE(begun.events.wait_for("prepare"));
+}
+
+TEST(Runner, LooksAtTheDestinationAgainAfterItWasHeld) {
+  Stage stage(spec());
+  stage.target->decide = [](const Body& body) { return FakeTarget::all(body, Outcome::hold); };
+  stage.add_window("200:200:", "a");
+  ASSERT_TRUE(stage.events.wait_for("hold type: reason"));
+  stage.target->decide = nullptr;
+  DeliverySpec resumed = spec();
+  resumed.requests = {{1, "resync_all", "fill", "open", "s", true}};
+  stage.runner->update(resumed);
+  EXPECT_TRUE(stage.events.wait_for("prepare to fill"));
+}
+
+TEST(Runner, RestoresTheIndexAlthoughWritersNeverRest) {
+  DeliverySpec start = spec();
+  start.index = R"({"name":"index","filling":true})";
+  start.requests = {{1, "resync_all", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget& target) {
+    target.keep_state = true;
+    store.ranges = {{1, {}, {}, "s"}};
+    for (int i = 1; i <= 2000; ++i)
+      store.windows.push_back(Frame().head(50, std::to_string(i) + ":" + std::to_string(i) + ":").key("a").end());
+  });
+  ASSERT_TRUE(stage.events.wait_for("finish_fill"));
+  EXPECT_FALSE(stage.events.has("advance 2000:2000:")) << "only when nothing was left to drain";
+}
+
+TEST(Runner, ShowsAnErrorUntilTheSameWorkSucceeds) {
+  Stage stage(spec(), [](FakeStore& store, FakeTarget&) { store.fail_once("window_keys", "57P01"); });
+  for (int i = 0; i < 400 && stage.runner->report().last_error.empty(); ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(stage.runner->report().last_error, "57P01: as the test wants it");
+  stage.add_window("200:200:", "a");
+  ASSERT_TRUE(stage.events.wait_for("advance 200:200:"));
+  for (int i = 0; i < 400 && !stage.runner->report().last_error.empty(); ++i) std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(stage.runner->report().last_error, "");
+  EXPECT_EQ(stage.runner->report().throttle, "");
+}
+
+TEST(Runner, TellsTheDatabaseHowLongAFetchMayTake) {
+  DeliverySpec start = spec();
+  start.fetch_timeout = 7s;
+  Stage stage(start);
+  EXPECT_EQ(stage.store->fetch_timeout.load(), std::chrono::milliseconds(7000));
 }
 
 TEST(Runner, SettlesWhatIsInFlightWhenItWindsDown) {
   Stage stage(spec());
-  ASSERT_TRUE(stage.events.wait_for("advance 100:100:"));
   stage.target->silent = true;
   stage.add_window("200:200:", "a");
   ASSERT_TRUE(stage.events.wait_for("send -a"));
@@ -153,7 +228,6 @@ TEST(Runner, SettlesWhatIsInFlightWhenItWindsDown) {
 
 TEST(Runner, LeavesRequestsWithoutAnAnswerBehindWhenItIsStopped) {
   Stage stage(spec());
-  ASSERT_TRUE(stage.events.wait_for("advance 100:100:"));
   stage.target->silent = true;
   stage.add_window("200:200:", "a");
   ASSERT_TRUE(stage.events.wait_for("send -a"));

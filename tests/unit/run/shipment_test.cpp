@@ -71,7 +71,7 @@ TEST(Shipment, SendsOnlyTheItemsAgainThatMaySucceedLater) {
   EXPECT_THAT(bench.events.all(), ElementsAre("fence 7", "send a b c", "send b c"));
   const Checkpoint checkpoint = shipment.take_checkpoint();
   EXPECT_EQ(checkpoint.counts.sent, 3);
-  EXPECT_EQ(checkpoint.counts.retries, 2);
+  EXPECT_EQ(bench.lane.progress.retries.load(), 2);
 }
 
 TEST(Shipment, SplitsWhatWasTooLarge) {
@@ -116,6 +116,57 @@ TEST(Shipment, GivesADocumentUpThatFailsAloneTooOften) {
   const Checkpoint checkpoint = shipment.take_checkpoint();
   ASSERT_EQ(checkpoint.dead.size(), 1u);
   EXPECT_EQ(checkpoint.dead[0].attempts, 3);
+}
+
+// Several in one window: none of them may hold up the rest for ever.
+TEST(Shipment, GivesSeveralDocumentsUpThatFailWhereTheOthersPass) {
+  Bench bench;
+  DeliverySpec spec;
+  spec.max_attempts = 3;
+  spec.retry_delay = 1ms;
+  bench.lane.configure(spec, Clock::now());
+  bench.target.decide = [](const Body& body) {
+    SendResult result = FakeTarget::all(body, Outcome::done);
+    for (std::size_t i = 0; i < body.items.size(); ++i)
+      if (body.key(i) < "c") result.items[i] = {Outcome::retry, "exception", "again"};
+    return result;
+  };
+  Shipment shipment(bench.lane);
+  Frame frame;
+  frame.head(7, "s");
+  for (const char* key : {"a", "b", "c", "d", "e"}) frame.document(key, "{}");
+  shipment.read(*answer(frame.end()));
+  shipment.settle();
+  const Checkpoint checkpoint = shipment.take_checkpoint();
+  EXPECT_EQ(checkpoint.dead.size(), 2u);
+  EXPECT_EQ(checkpoint.counts.sent, 3);
+}
+
+TEST(Shipment, GivesNothingUpWhileTheTargetOrAShardOfItIsInTrouble) {
+  for (const bool one_shard : {true, false}) {
+    Bench bench;
+    DeliverySpec spec;
+    spec.max_attempts = 3;
+    spec.retry_delay = 1ms;
+    bench.lane.configure(spec, Clock::now());
+    int requests = 0;
+    bench.target.decide = [&](const Body& body) {
+      SendResult result = FakeTarget::all(body, Outcome::done);
+      if (++requests > 5) return result;
+      for (std::size_t i = 0; i < body.items.size(); ++i)
+        if (!one_shard)
+          result.items[i] = {Outcome::retry, "exception", "again"};
+        else if (body.key(i) == "a")
+          result.items[i] = {Outcome::retry, "unavailable_shards_exception", "not assigned"};
+      return result;
+    };
+    Shipment shipment(bench.lane);
+    shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").document("c", "{}").end()));
+    shipment.settle();
+    const Checkpoint checkpoint = shipment.take_checkpoint();
+    EXPECT_TRUE(checkpoint.dead.empty());
+    EXPECT_EQ(checkpoint.counts.sent, 3);
+  }
 }
 
 TEST(Shipment, StopsWhenTheTargetWantsAPerson) {

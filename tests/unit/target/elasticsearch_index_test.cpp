@@ -151,7 +151,7 @@ TEST_F(ElasticsearchIndexTest, AFillNeverGoesOnInANewIndex) {
   const auto state = prepare();
   cluster_.indices.clear();
   cluster_.aliases.clear();
-  expect_hold(prepare(*state.value, true), "conveyor.drop_delivery('o2s')");
+  expect_hold(prepare(*state.value, false), "conveyor.resync_all('o2s')");
   EXPECT_TRUE(cluster_.indices.empty());
 }
 

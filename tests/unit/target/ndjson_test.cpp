@@ -187,7 +187,7 @@ TEST_F(NdjsonTest, AMissingFolderIsMadeAgainForAFillOnly) {
   const IndexState state = *target_->finish_fill(destination_, filling).value;
   EXPECT_EQ(send("1").whole, Outcome::done);
   fs::remove_all(directory_ / "orders");  // with the part that is open
-  EXPECT_FALSE(target_->prepare(destination_, filling, true)) << "a fill never goes on in a new folder";
+  EXPECT_FALSE(target_->prepare(destination_, filling, false)) << "a fill never goes on in a new folder";
   EXPECT_EQ(send("1").whole, Outcome::hold);
   const auto held = target_->prepare(destination_, state, false);
   ASSERT_FALSE(held);
