@@ -2,6 +2,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ class Bench:
 
     def __init__(self, arguments):
         self.quick, self.pgsync = arguments.quick, not arguments.without_pgsync
-        self.rounds = arguments.rounds
+        self.rounds, self.orders = arguments.rounds, arguments.orders
         self.results_dir = machine.ROOT / "build" / "bench"
         self.folder = Path(os.environ["BENCH_FOLDER"])
         self.conveyor = Path(os.environ["CONVEYOR"])
@@ -46,6 +47,7 @@ def parse():
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="small sizes: a rehearsal")
     parser.add_argument("--rounds", type=int, help="rounds of each comparison")
+    parser.add_argument("--orders", type=int, help="documents of the shop in backfill and live (500,000)")
     parser.add_argument("--without-pgsync", action="store_true", help="leave out the slowest peer")
     parser.add_argument("--report", action="store_true", help="write docs/results.md from the last results")
     arguments = parser.parse_args()
@@ -61,10 +63,12 @@ def main():
     if arguments.report:
         report.write(results_dir, machine.ROOT / "bench" / "results-head.md", machine.ROOT / "docs" / "results.md")
         return 0
+    # Ended from outside, it ends what it started: the parts stop their servers on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench, missed = Bench(arguments), 0
     for part in arguments.parts or PARTS:
         module = importlib.import_module(f"parts.{part}")
-        results = Results(part, module.TITLE, results_dir, bench.quick)
+        results = Results(part, module.TITLE, results_dir, arguments)
         bench.say(f"{part}: {module.TITLE}")
         module.run(bench, results)
         results.save()

@@ -12,11 +12,14 @@ COMPARE = {"≤": operator.le, "≥": operator.ge, "<": operator.lt}
 class Results:
     """Collects while the part runs; save() writes build/bench/PART.json, from which docs/results.md is made."""
 
-    def __init__(self, part, title, directory, quick):
+    def __init__(self, part, title, directory, arguments):
         self.path = directory / f"{part}.json"
         self._began = time.time()
-        self.data = {"part": part, "title": title, "quick": quick,
-                     "command": f"bench/run {part}" + (" --quick" if quick else ""),
+        command = f"bench/run {part}"
+        command += "".join(f" --{name} {value}" for name, value in
+                           (("rounds", arguments.rounds), ("orders", arguments.orders)) if value)
+        command += " --quick" * arguments.quick + " --without-pgsync" * arguments.without_pgsync
+        self.data = {"part": part, "title": title, "quick": arguments.quick, "command": command,
                      "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "machine": machine.describe(),
                      "load_before": os.getloadavg()[0], "claims": [], "tables": [], "remarks": [], "measurements": {}}
 

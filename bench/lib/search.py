@@ -9,7 +9,7 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "opensearch.sh"
 
 
 class Search:
-    def __init__(self, directory, port, heap="1g"):
+    def __init__(self, directory, port, heap="2g"):
         self.dir, self.port, self.heap = Path(directory), port, heap
         self.url = f"http://127.0.0.1:{port}"
 

@@ -19,7 +19,7 @@ SEARCH, PEER, PGSYNC = "conveyor to OpenSearch", "psycopg2 + parallel_bulk", "PG
 
 
 def run(bench, results):
-    orders, rounds = bench.size(500_000, 10_000), bench.rounds or bench.size(3, 1)
+    orders, rounds = bench.orders or bench.size(500_000, 10_000), bench.rounds or bench.size(3, 1)
     cluster = bench.cluster(wal_level="logical")
     search = bench.search()
     cluster.start()

@@ -25,7 +25,7 @@ RATE = 1000
 
 
 def run(bench, results):
-    orders, rounds = bench.size(500_000, 30_000), bench.rounds or bench.size(4, 1)
+    orders, rounds = bench.orders or bench.size(500_000, 30_000), bench.rounds or bench.size(4, 1)
     cluster = bench.cluster(wal_level="logical", track_commit_timestamp="on")
     search = bench.search()
     cluster.start()
