@@ -40,13 +40,14 @@ DATA = $(wildcard extension/pg_conveyor--*--*.sql)
 DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d)
 # tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
-REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames prepared late_writer capture_error pending publication ring overflow settings audit \
+REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames owners prepared late_writer capture_error pending publication ring overflow settings audit \
   version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys
 REGRESS_OPTS = --inputdir=tests/regress
 ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
-PG_CPPFLAGS = -I$(CURDIR)/extension
+# -isystem: PostgreSQL's own headers are not ours to warn about.
+PG_CPPFLAGS = -I$(CURDIR)/extension -isystem $(shell $(PG_CONFIG) --includedir-server)
 # -MMD: PostgreSQL tracks headers only where it was configured to.
 PG_CXXFLAGS = -std=c++20 -MMD -MP -O2 -Wall -Wextra -Werror -Wno-register -Wno-unused-parameter -fvisibility=hidden -fno-strict-aliasing -fwrapv
 SHLIB_LINK = -lstdc++

@@ -1,5 +1,7 @@
 #include "frame.hpp"
 
+#include "compat.hpp"
+
 extern "C" {
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"

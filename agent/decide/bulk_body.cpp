@@ -57,6 +57,12 @@ void append_delete(Body& body, std::string_view key, std::uint64_t version) {
   append_item(body, key, version, at, true);
 }
 
+void append_guard(std::string& wire, std::string_view key) {
+  wire += R"({"update":{"_id":")";
+  append_escaped(wire, key);
+  wire += "\"}}\n{\"doc\":{}}\n";
+}
+
 ItemResult unsendable(const Body& body, std::size_t item) {
   const std::size_t size = body.items[item].key_size;
   // What never could be indexed cannot be there either.

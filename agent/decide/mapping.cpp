@@ -151,7 +151,7 @@ std::string column_mapping(const Column& column) {
   return std::string(unknown_type);
 }
 
-IndexPlan plan_index(const std::vector<Column>& columns, const std::string& index_options, const std::string& alias,
+IndexPlan plan_index(const std::vector<Column>& columns, const std::string& index_options, const IndexAliases& aliases,
                      const std::string& origin, const std::string& delivery, bool filling) {
   const Json options = parse_json(index_options.empty() ? "{}" : index_options);
   if (!json_is_object(options.get())) throw std::invalid_argument("option index must be an object");
@@ -186,7 +186,9 @@ IndexPlan plan_index(const std::vector<Column>& columns, const std::string& inde
   Json create(json_object());
   json_object_set_new(create.get(), "settings", settings.release());
   json_object_set_new(create.get(), "mappings", mappings.release());
-  if (!alias.empty()) json_object_set_new(create.get(), "aliases", json_pack("{s:{}}", alias.c_str()));
+  if (!aliases.name.empty())
+    json_object_set_new(create.get(), "aliases",
+                        json_pack("{s:{},s:{s:b}}", aliases.name.c_str(), aliases.write.c_str(), "is_hidden", 1));
   return {to_text(create.get()), to_text(restore.get())};
 }
 

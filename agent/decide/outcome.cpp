@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 
 namespace conveyor {
 
@@ -98,6 +101,16 @@ Outcome look_up(Of of, int status, std::string_view type, bool sole) {
   return retry;
 }
 
+// The number behind the first `name` in a server's words.
+std::optional<std::uint64_t> number_after(std::string_view words, std::string_view name) {
+  const std::size_t at = words.find(name);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = words.substr(at + name.size());
+  std::uint64_t number = 0;
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), number).ec != std::errc{}) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 Outcome item_outcome(int status, std::string_view type, bool remove, bool sole) {
@@ -107,6 +120,14 @@ Outcome item_outcome(int status, std::string_view type, bool remove, bool sole) 
 
 Outcome request_outcome(int status, std::string_view type, bool sole) {
   return look_up(Of::request, status, type, sole);
+}
+
+bool never_fits(std::string_view reason) {
+  const auto operation = number_after(reason, "_operation_bytes=");
+  const std::size_t most_at = reason.find("max_");
+  if (!operation || most_at == std::string_view::npos) return false;
+  const auto most = number_after(reason.substr(most_at), "_bytes=");
+  return most && *operation > *most;
 }
 
 bool applied_later(int status, std::string_view type) {

@@ -4,8 +4,9 @@
 // way. A request that is refused for its size or for one of its documents is sent again in halves, down to the one at
 // fault, so that send() never ends in Outcome::shrink. Halves are slices of the one body: nothing is copied.
 //
-// Before a destination is written to, and every few seconds while it is, the mark in the index's _meta is looked at: a
-// bulk request to an index that someone deleted would make a new one, without our mapping.
+// What is sent goes to an alias that only our index has, and never makes an index (elasticsearch_names.hpp). Before a
+// destination is written to, and every few seconds while it is, the index's uuid and the mark in its _meta are looked at:
+// one that was restored from a snapshot has the alias too, and older documents.
 //
 // Threads: all state of sending lives on the HTTP client's thread and has no lock; what condition() needs has one.
 #pragma once
@@ -56,9 +57,10 @@ class Elasticsearch final : public Target {
   };
   // What is known of a concrete index, and the parts that wait for it to be known.
   struct Checked {
+    std::string uuid{};  // empty: not known
     Time at{};
     bool asking = false;
-    std::vector<Part> waiting;
+    std::vector<Part> waiting{};
   };
 
   // elasticsearch_watch.cpp
@@ -69,6 +71,7 @@ class Elasticsearch final : public Target {
 
   // elasticsearch_send.cpp
   void pump();
+  static bool guarded(const Part& part);
   void request(Part part, const std::string& node);
   void answered(Part part, const std::string& node, http::Response response);
   void read_items(const Part& part, const http::Response& response);
@@ -81,16 +84,22 @@ class Elasticsearch final : public Target {
   void give_up_queue();
   void set_trouble(std::string trouble);
 
-  // elasticsearch_index.cpp
+  // elasticsearch_ids.cpp
   struct Answer {
     int status = 0;
     std::string body, type, reason;
   };
   Result<Answer> ask(const std::string& method, const std::string& path, const std::string& body = {});
   static Failure failure_of(const Answer& answer, const std::string& doing);
-  Result<bool> exists_and_ours(const Destination& destination, const std::string& index);
-  Result<bool> alias_is_ours(const Destination& destination, const std::string& index);
-  Result<bool> point_alias(const Destination& destination, const std::string& index);
+
+  // elasticsearch_index.cpp
+  struct Found {
+    std::string uuid;
+    bool has_aliases = false;
+  };
+  Result<std::optional<Found>> look(const Destination& destination, const std::string& index);
+  Result<bool> name_is_free(const Destination& destination, const std::string& index);
+  Result<bool> point_aliases(const Destination& destination, const std::string& index);
   Result<IndexState> create(const Destination& destination, const std::string& index, bool will_fill);
   Result<IndexState> adopt(const Destination& destination, const std::string& index, bool will_fill);
 

@@ -27,15 +27,27 @@ inline std::string url_segment(std::string_view text) {
   return out;
 }
 
-inline std::string meta_path(const std::string& index_or_alias) {
-  return "/" + url_segment(index_or_alias) + "/_mapping";
+// The alias that is written to. Documents go to an alias with require_alias=true, since a bulk request to the name of an
+// index that someone deleted would make a new one: without our mapping, without our alias, and nobody would notice. It is
+// ours alone and has one index, so that it also tells an index of ours from one that somebody made anew under its name.
+inline std::string write_alias(const std::string& index) { return index + "-write"; }
+
+// Asks for what is_ours() and uuid_of() read, and for the aliases.
+inline std::string look_path(const std::string& index) {
+  return "/" + url_segment(index) + "?filter_path=*.aliases,*.mappings._meta,*.settings.index.uuid";
 }
 
-// Whether an answer to meta_path() shows the concrete index with our mark.
+// Whether an answer to look_path() shows the concrete index with our mark.
 inline bool is_ours(const json_t* answer, const std::string& index, const std::string& origin) {
   const json_t* mappings = json_object_get(json_object_get(answer, index.c_str()), "mappings");
   const json_t* mark = json_object_get(json_object_get(mappings, "_meta"), "pg_conveyor");
   return mark && !origin.empty() && text_of(mark, "origin") == origin;
+}
+
+// What an index has that no other one ever had, even under its name; empty when the answer does not say.
+inline std::string uuid_of(const json_t* answer, const std::string& index) {
+  const json_t* settings = json_object_get(json_object_get(answer, index.c_str()), "settings");
+  return text_of(json_object_get(settings, "index"), "uuid");
 }
 
 // A name inside quotes of SQL.
@@ -45,6 +57,9 @@ inline std::string sql_literal(std::string_view text) {
   return out + "'";
 }
 
+// The error type of an index that is gone, and of an alias that is none, asked for with require_alias.
+constexpr const char* index_not_found = "index_not_found_exception";
+
 inline std::string missing(const std::string& index, const std::string& delivery) {
   const std::string name = sql_literal(delivery);
   return fmt::format(
@@ -53,11 +68,12 @@ inline std::string missing(const std::string& index, const std::string& delivery
       index, name, name);
 }
 
-inline std::string missing_half_filled(const std::string& index, const std::string& delivery) {
+inline std::string replaced(const std::string& index, const std::string& delivery) {
+  const std::string name = sql_literal(delivery);
   return fmt::format(
-      "index \"{}\" was deleted in the target while it was being filled; to begin again run: SELECT "
-      "conveyor.drop_delivery({}), then SELECT conveyor.create_delivery with its definition",
-      index, sql_literal(delivery));
+      "index \"{}\" in the target is not the one that was delivered to (restored, or made anew); to bring it up to date "
+      "run: SELECT conveyor.resync_all({}); SELECT conveyor.resume_delivery({})",
+      index, name, name);
 }
 
 inline std::string not_ours(const std::string& index, const std::string& delivery) {

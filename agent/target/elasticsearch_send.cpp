@@ -26,6 +26,12 @@ Wire wire_of(const Body& body, std::size_t first, std::size_t count) {
   return wire;
 }
 
+std::string_view last_key(const Body& body, std::size_t first, std::size_t count) {
+  std::size_t last = first + count - 1;
+  while (last > first && body.items[last].wire_size == 0) --last;
+  return body.key(last);
+}
+
 }  // namespace
 
 void Elasticsearch::send(const Destination& destination, std::shared_ptr<const Body> body, Done done) {
@@ -70,6 +76,13 @@ void Elasticsearch::give_up_queue() {
   while (!queue_.empty()) settle(queue_.pop(), Outcome::retry, "unreachable", reason);
 }
 
+// Whether the part has deletes only: one item more goes with them, behind, whose answer means nothing.
+bool Elasticsearch::guarded(const Part& part) {
+  const auto first = part.sending->body->items.begin() + static_cast<std::ptrdiff_t>(part.first);
+  return std::all_of(first, first + static_cast<std::ptrdiff_t>(part.count),
+                     [](const Body::Item& item) { return item.remove || item.wire_size == 0; });
+}
+
 void Elasticsearch::request(Part part, const std::string& node) {
   const Sending& sending = *part.sending;
   const Wire wire = wire_of(*sending.body, part.first, part.count);
@@ -77,12 +90,19 @@ void Elasticsearch::request(Part part, const std::string& node) {
   request.method = "POST";
   // The server gives up before we do, so that what it says is heard.
   const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(request_timeout_ / 2).count();
-  request.url =
-      fmt::format("{}/{}/_bulk?timeout={}ms&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
-                  node, url_segment(sending.index), timeout);
+  request.url = fmt::format(
+      "{}/{}/_bulk?require_alias=true&timeout={}ms&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
+      node, url_segment(write_alias(sending.index)), timeout);
   request.content_type = "application/x-ndjson";
-  request.body = wire.bytes;
-  request.owner = sending.body;
+  if (guarded(part)) {
+    auto copy = std::make_shared<std::string>(wire.bytes);
+    append_guard(*copy, last_key(*sending.body, part.first, part.count));
+    request.body = *copy;
+    request.owner = std::move(copy);
+  } else {
+    request.body = wire.bytes;
+    request.owner = sending.body;
+  }
   request.gzip = sending.gzip;
   request.expect_continue = wire.bytes.size() > largest_accepted_;
   ++in_flight_;
@@ -114,7 +134,7 @@ void Elasticsearch::read_items(const Part& part, const http::Response& response)
   Sending& sending = *part.sending;
   const Body& body = *sending.body;
   const std::size_t sent = wire_of(body, part.first, part.count).items;
-  const std::optional<BulkAnswer> answer = parse_bulk_answer(response.body, sent);
+  const std::optional<BulkAnswer> answer = parse_bulk_answer(response.body, sent + guarded(part));
   if (!answer) {
     // Nobody knows what was applied: read again, send again.
     sending.result.answered = false;
@@ -133,10 +153,12 @@ void Elasticsearch::read_items(const Part& part, const http::Response& response)
   for (std::size_t i = part.first; i < part.first + part.count; ++i) {
     if (body.items[i].wire_size == 0) continue;
     const AnswerItem& item = answer->items[at++];
-    const Outcome outcome = item_outcome(item.status, item.type, body.items[i].remove, sent == 1);
+    const Outcome outcome =
+        item_outcome(never_fits(item.reason) ? 413 : item.status, item.type, body.items[i].remove, sent == 1);
     slow |= outcome == Outcome::slow_down;
     if (outcome != Outcome::shrink) {
-      sending.result.items[i] = {outcome, item.type, item.reason};
+      const bool gone = item.type == index_not_found;
+      sending.result.items[i] = {outcome, item.type, gone ? missing(sending.index, sending.delivery) : item.reason};
     } else if (!runs.empty() && runs.back().first + runs.back().count == i) {
       ++runs.back().count;
     } else {
@@ -160,11 +182,11 @@ void Elasticsearch::read_items(const Part& part, const http::Response& response)
 void Elasticsearch::refused(Part part, const http::Response& response) {
   const AnswerItem error = parse_error(response.status, response.body);
   const Wire wire = wire_of(*part.sending->body, part.first, part.count);
-  const Outcome outcome = request_outcome(response.status, error.type, wire.items == 1);
+  const bool large = response.status == 413 || never_fits(error.reason);
+  const Outcome outcome = request_outcome(large ? 413 : response.status, error.type, wire.items == 1);
   if (outcome == Outcome::shrink) return split(part);
   if (outcome == Outcome::dead_letter) {
     set_trouble({});
-    const bool large = response.status == 413;
     return settle(
         part, outcome, large ? "document_too_large" : error.type,
         large ? fmt::format("the target does not take a document of {} bytes", wire.bytes.size()) : error.reason);

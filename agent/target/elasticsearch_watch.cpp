@@ -22,7 +22,7 @@ bool Elasticsearch::ready(Part& part, const std::string& node) {
   if (checked.asking) return false;
   checked.asking = true;
   http::Request request;
-  request.url = node + meta_path(index) + "?filter_path=*.mappings._meta";
+  request.url = node + look_path(index);
   client_.request(std::move(request),
                   [this, index, node](http::Response response) { this->checked(index, node, std::move(response)); });
   return false;
@@ -43,7 +43,7 @@ void Elasticsearch::checked(const std::string& index, const std::string& node, h
   for (Part& part : waiting) {
     const std::string& delivery = part.sending->delivery;
     if (response.status == 404) {
-      settle(part, Outcome::hold, "index_not_found_exception", missing(index, delivery));
+      settle(part, Outcome::hold, index_not_found, missing(index, delivery));
     } else if (response.status != 200 || !json_is_object(answer.get())) {
       const AnswerItem error = parse_error(response.status, response.body);
       const std::string reason = words(error);
@@ -51,6 +51,8 @@ void Elasticsearch::checked(const std::string& index, const std::string& node, h
       settle(part, request_outcome(response.status, error.type, false), error.type, reason);
     } else if (!is_ours(answer.get(), index, part.sending->origin)) {
       settle(part, Outcome::hold, "index_not_ours", not_ours(index, delivery));
+    } else if (!checked.uuid.empty() && checked.uuid != uuid_of(answer.get(), index)) {
+      settle(part, Outcome::hold, "index_replaced", replaced(index, delivery));
     } else {
       checked.at = Clock::now();
       again(std::move(part));

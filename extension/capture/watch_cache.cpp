@@ -49,16 +49,29 @@ WatchedColumn* columns_named(Watch* watch, Relation relation, ArrayType* names, 
   return columns;
 }
 
-// The types are part of the definition because readers decode by them.
-void check_types(Watch* watch, Relation relation, ArrayType* types) {
+// Readers decode by the capture's row: a trigger with other arguments, or a column that has another type now, would
+// write what they cannot read.
+void check_types(Watch* watch, Relation relation, const CaptureDefinition* definition, ArrayType* types) {
   Datum* type;
   int count;
   deconstruct_array(types, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &type, nullptr, &count);
+  if (count != watch->nrecorded || count != definition->ncolumns || watch->nullable != definition->nullable) {
+    watch->broken = "the capture trigger is not the one of its definition";
+  }
   for (int i = 0; i < watch->nrecorded && watch->broken == nullptr; i++) {
     Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), watch->recorded[i].number - 1);
-    if (i < count && DatumGetObjectId(type[i]) == attribute->atttypid) continue;
-    watch->broken = psprintf("column \"%s\" has another type now", NameStr(attribute->attname));
+    if (DatumGetObjectId(type[i]) != definition->columns[i].type) {
+      watch->broken = "the capture trigger is not the one of its definition";
+    } else if (attribute->atttypid != definition->columns[i].type) {
+      watch->broken = psprintf("column \"%s\" has another type now", NameStr(attribute->attname));
+    }
   }
+}
+
+// Is the table what the definition is about, or a part of it?
+bool concerns(const CaptureDefinition* definition, Relation relation) {
+  return definition != nullptr && (definition->relation == RelationGetRelid(relation) ||
+                                   typeInheritsFrom(relation->rd_rel->reltype, get_rel_type_id(definition->relation)));
 }
 
 void build(Watch* watch, const Trigger* trigger, Relation relation) {
@@ -66,20 +79,21 @@ void build(Watch* watch, const Trigger* trigger, Relation relation) {
   watch->broken = nullptr;
   watch->last = 0;
   watch->capture = pg_strtoint32(trigger->tgargs[arg_capture]);
-  watch->stray = !is_captured(relation, watch->capture);
+  const CaptureDefinition* definition = find_capture(watch->capture);
+  watch->stray = !concerns(definition, relation);
   if (watch->stray) return;
   watch->nullable = trigger->tgargs[arg_nullable][0] == 't';
   watch->compared = columns_named(watch, relation, array_argument(trigger, arg_columns, TEXTOID), &watch->ncompared);
   if (watch->broken != nullptr) return;
   watch->recorded = columns_named(watch, relation, array_argument(trigger, arg_recorded, TEXTOID), &watch->nrecorded);
   if (watch->broken != nullptr) return;
-  check_types(watch, relation, array_argument(trigger, arg_types, OIDOID));
+  check_types(watch, relation, definition, array_argument(trigger, arg_types, OIDOID));
   watch->plain = !watch->nullable;
   for (int i = 0; i < watch->nrecorded; i++) watch->plain &= watch->recorded[i].byval;
 }
 
-// Triggers come and go with partitions and definitions. When the table has doubled, those not in use leave it; one that is
-// still there is built anew when it fires again.
+// Triggers come and go with partitions and definitions. When the table has doubled, those not in use leave it; one that
+// is still there is built anew when it fires again.
 void forget_dropped() {
   static long limit = 128;
   if (hash_get_num_entries(watches) < limit) return;
@@ -131,12 +145,7 @@ const Watch* rebuild(TriggerData* data) {
 
 }  // namespace
 
-bool is_captured(Relation relation, int32 capture) {
-  const CaptureDefinition* definition = find_capture(capture);
-  if (definition == nullptr) return false;
-  return definition->relation == RelationGetRelid(relation) ||
-         typeInheritsFrom(relation->rd_rel->reltype, get_rel_type_id(definition->relation));
-}
+bool is_captured(Relation relation, int32 capture) { return concerns(find_capture(capture), relation); }
 
 void follow_watches() { CacheRegisterRelcacheCallback(forget, static_cast<Datum>(0)); }
 

@@ -24,6 +24,8 @@ from search import Search
 from tcp_proxy import TcpProxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The shared server's; test_real_limits.py starts another one on the next port.
+SEARCH_PORT = int(os.environ.get("CONVEYOR_SEARCH_PORT", 0)) or 9290
 _numbers = itertools.count(1)
 
 
@@ -81,11 +83,10 @@ def search(directory):
         yield Search(given)
         return
     tool, data = str(ROOT / "tools" / "opensearch.sh"), directory / "opensearch"
-    port = int(os.environ.get("CONVEYOR_SEARCH_PORT", 0)) or 9290
     try:
-        yield Search.start(tool, data, port)
+        yield Search.start(tool, data, SEARCH_PORT)
     finally:
-        Search.stop(tool, data, port)
+        Search.stop(tool, data, SEARCH_PORT)
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ class Search:
         self.host, self.port = parts.hostname, parts.port
 
     @classmethod
-    def start(cls, tool, directory, port):
-        subprocess.run([tool, "start", str(directory), str(port)], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=300)
+    def start(cls, tool, directory, port, heap="512m", settings=()):
+        """`settings`: "name=value" for the server's configuration."""
+        command = [tool, "start", str(directory), str(port), heap, *settings]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=300)
         return cls(f"http://127.0.0.1:{port}")
 
     @staticmethod

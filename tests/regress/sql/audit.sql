@@ -40,6 +40,17 @@ TRUNCATE restored;
 SELECT * FROM test.captured();
 SELECT severity, object, regexp_replace(problem, '\d+', 'N') AS problem FROM conveyor.audit();
 DROP TABLE restored;
+-- One of this table's capture, by which its keys could not be read: it asks for a re-check.
+SELECT format('CREATE TRIGGER forged AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION conveyor.capture(%L, ''{id}'', ''{v}'', ''t'', ''{25}'')', capture) AS forged
+  FROM conveyor.capture WHERE relation = 'audited'::regclass AND retired_at IS NULL \gset
+\set ECHO none
+:forged;
+\set ECHO all
+INSERT INTO audited VALUES (10, 'x');
+SELECT * FROM test.captured();
+SELECT * FROM conveyor.audit();
+SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
+SELECT count(*) FROM pg_trigger WHERE tgrelid = 'audited'::regclass;
 -- The table is exchanged for another of its name.
 ALTER TABLE audited RENAME TO audited_old;
 CREATE TABLE audited (id int PRIMARY KEY, v text);

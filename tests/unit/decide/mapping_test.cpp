@@ -15,7 +15,7 @@ const json_t* at(const json_t* json, std::initializer_list<const char*> path) {
 }
 
 IndexPlan plan(const std::vector<Column>& columns, const std::string& options, bool filling = true) {
-  return plan_index(columns, options, "orders", "db/1", "orders_to_search", filling);
+  return plan_index(columns, options, {"orders", "orders-000001-write"}, "db/1", "orders_to_search", filling);
 }
 
 TEST(Mapping, EveryColumnTypeHasItsField) {

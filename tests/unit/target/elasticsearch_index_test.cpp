@@ -24,8 +24,12 @@ class FakeCluster {
     const std::string verb = path.find('/', 1) == std::string::npos ? "" : path.substr(path.find('/', 1));
     if (path == "/_aliases") {
       const Json body = parse_json(request.body);
-      const json_t* add = json_object_get(json_array_get(json_object_get(body.get(), "actions"), 0), "add");
-      aliases[text_of(add, "alias")] = text_of(add, "index");
+      std::size_t i;
+      const json_t* action;
+      json_array_foreach(json_object_get(body.get(), "actions"), i, action) {
+        const json_t* add = json_object_get(action, "add");
+        aliases[text_of(add, "alias")] = text_of(add, "index");
+      }
       return {};
     }
     if (path == "/_search/scroll") return request.method == "DELETE" ? Reply{} : scroll();
@@ -36,7 +40,7 @@ class FakeCluster {
               .body = R"({"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404})"};
     if (request.method == "DELETE") indices.erase(index);
     if (verb == "/_alias") return {.body = "{\"" + index + "\":{\"aliases\":{}}}"};
-    if (verb == "/_mapping") return {.body = "{\"" + index + "\":{\"mappings\":" + indices[index] + "}}"};
+    if (request.method == "GET" && verb.empty()) return look(index);
     if (verb == "/_count") return {.body = R"({"count":)" + std::to_string(documents) + R"(,"_shards":{"failed":0}})"};
     if (verb == "/_settings") settings = request.body;
     if (verb == "/_refresh") ++refreshes;
@@ -47,6 +51,7 @@ class FakeCluster {
   std::map<std::string, std::string> indices;  // name → mappings
   std::map<std::string, std::string> aliases;
   std::string settings, created;
+  std::string uuid = "u1";
   int documents = 0, refreshes = 0, listed = 0, failed_shards = 0;
   bool forgets = false;
 
@@ -57,10 +62,19 @@ class FakeCluster {
               .body = R"({"error":{"type":"resource_already_exists_exception","reason":"there"},"status":400})"};
     const Json json = parse_json(body);
     indices[name] = to_text(json_object_get(json.get(), "mappings"));
-    const char* alias = json_object_iter_key(json_object_iter(json_object_get(json.get(), "aliases")));
-    if (alias) aliases[alias] = name;
+    const char* alias;
+    json_t* value;
+    json_object_foreach(json_object_get(json.get(), "aliases"), alias, value) aliases[alias] = name;
     created = body;
     return {};
+  }
+
+  Reply look(const std::string& index) {
+    std::string names;
+    for (const auto& [alias, of] : aliases)
+      if (of == index) names += (names.empty() ? "\"" : ",\"") + alias + "\":{}";
+    return {.body = "{\"" + index + "\":{\"aliases\":{" + names + "},\"mappings\":" + indices[index] +
+                    R"(,"settings":{"index":{"uuid":")" + uuid + "\"}}}}"};
   }
 
   Reply scroll() {
@@ -147,7 +161,7 @@ TEST_F(ElasticsearchIndexTest, AnIndexMadeJustBeforeACrashIsTakenUpButNotAFullOn
   expect_hold(prepare(), "has 3 documents of an earlier delivery");
 }
 
-TEST_F(ElasticsearchIndexTest, AFillNeverGoesOnInANewIndex) {
+TEST_F(ElasticsearchIndexTest, AFillThatHasCheckpointsNeverGoesOnInANewIndex) {
   const auto state = prepare();
   cluster_.indices.clear();
   cluster_.aliases.clear();
@@ -167,9 +181,20 @@ TEST_F(ElasticsearchIndexTest, AMissingIndexIsMadeAgainForAFillOnly) {
 
 TEST_F(ElasticsearchIndexTest, AnAliasThatWasTakenAwayComesBack) {
   const auto state = prepare();
-  cluster_.aliases.clear();
-  ASSERT_TRUE(prepare(*state.value, false));
-  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000001");
+  for (const char* alias : {"Orders", "orders-000001-write"}) {
+    ASSERT_EQ(cluster_.aliases.erase(alias), 1u);
+    ASSERT_TRUE(prepare(*state.value, false));
+    EXPECT_EQ(cluster_.aliases[alias], "orders-000001");
+  }
+}
+
+TEST_F(ElasticsearchIndexTest, AnIndexThatTookThePlaceOfOursIsNotTakenForIt) {
+  const auto state = target_->finish_fill(destination_, *prepare().value);
+  cluster_.uuid = "u2";  // restored from a snapshot: mark and aliases are there
+  expect_hold(prepare(*state.value, false), "conveyor.resync_all('o2s')");
+  const auto filled = prepare(*state.value, true);
+  ASSERT_TRUE(filled) << filled.failure.reason;
+  EXPECT_TRUE(prepare(*filled.value, false)) << "it is ours from the fill on";
 }
 
 TEST_F(ElasticsearchIndexTest, ListsEveryIdOnceAfterARefresh) {

@@ -115,7 +115,7 @@ TEST_F(ElasticsearchTest, SendsToTheConcreteIndexAndAsksForStatusesOnly) {
   EXPECT_EQ(result.whole, Outcome::done);
   EXPECT_TRUE(result.items.empty());
   const Received bulk = server_->received().back();
-  EXPECT_EQ(bulk.path.find("/orders-000001/_bulk?"), 0u);
+  EXPECT_EQ(bulk.path.find("/orders-000001-write/_bulk?require_alias=true&"), 0u) << "or it could make an index";
   EXPECT_NE(bulk.path.find("filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"),
             std::string::npos);
   EXPECT_EQ(ids(bulk.body), (std::vector<std::string>{"0", "1", "2"}));

@@ -1,0 +1,162 @@
+"""Servers at their limits: what the delivery says then, and that nothing is lost.
+
+One server of this file's own, with limits so low that a shop passes them.
+"""
+
+import os
+import pathlib
+import signal
+
+import pytest
+
+import shop
+from conftest import ROOT, SEARCH_PORT
+from equality import assert_equal_both_ways
+from search import Search
+from waiting import until
+
+TOOL = str(ROOT / "tools" / "opensearch.sh")
+# Bytes of documents under way at once; of one request; requests that wait for the one that is worked on.
+LIMITS = ["indexing_pressure.memory.limit=512kb", "http.max_content_length=1mb", "thread_pool.write.size=1", "thread_pool.write.queue_size=1"]
+
+
+class Server:
+    """The limited server as a process."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.start()
+
+    def start(self):
+        self.search = Search.start(TOOL, self.directory, SEARCH_PORT + 1, "384m", LIMITS)
+
+    def stop(self):
+        Search.stop(TOOL, self.directory, SEARCH_PORT + 1)
+
+    def signal(self, number):
+        os.kill(int(pathlib.Path(self.directory, "pid").read_text()), number)
+
+
+@pytest.fixture(scope="module")
+def server(directory):
+    os.environ.setdefault("TIER", "1")
+    server = Server(directory / "limited")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def limited_orders(server, database, alias, make_target):
+    make_target(server.search.url, options={"timeout": "4 s"})
+    shop.create_feed(database)
+    return shop.create_delivery(database, server.search, alias, options={"compress": True, "max_attempts": 3})
+
+
+@pytest.fixture
+def live(limited_orders, database, start_agent):
+    agent = start_agent(database)
+    limited_orders.wait_delivered(agent)
+    return limited_orders, agent
+
+
+def test_a_server_that_takes_little_at_a_time_gets_everything(limited_orders, database, start_agent):
+    """Bodies over the limit of a request are split, those that do not fit beside the others wait."""
+    database.sql("UPDATE shop.orders SET attributes = jsonb_build_object('filler', repeat('x', 4000))")
+    agent = start_agent(database)
+    limited_orders.wait_delivered(agent, timeout=60)
+    assert assert_equal_both_ways(limited_orders) == shop.ORDERS
+    assert limited_orders.dead_letters() == {}
+
+
+@pytest.mark.parametrize(("bytes", "limit"), [(700_000, "indexing pressure"), (1_500_000, "the size of a request")])
+def test_a_document_over_a_limit_of_the_server_costs_only_itself(live, database, bytes, limit):
+    orders, agent = live
+    database.sql("UPDATE shop.orders SET status = 'beside it' WHERE id < 50")
+    database.sql("UPDATE shop.orders SET attributes = jsonb_build_object('filler', repeat('x', %s)) WHERE id = 40", bytes)
+    orders.wait_delivered(agent)
+    assert list(orders.dead_letters()) == ["40"], limit
+    type, reason = orders.dead_letters()["40"]
+    assert type == "document_too_large" and str(bytes // 1000) in reason, reason
+    assert_equal_both_ways(orders, dead={"40"})
+
+    database.sql("UPDATE shop.orders SET attributes = NULL WHERE id = 40")
+    orders.wait_delivered(agent)
+    assert orders.dead_letters() == {}
+    assert_equal_both_ways(orders)
+
+
+def block(setting):
+    return (lambda search, index: search.put_settings(index, {setting: True}), lambda search, index: search.put_settings(index, {setting: None}))
+
+
+def cluster_block(value):
+    return lambda search, _: search.call("PUT", "/_cluster/settings", {"transient": {"cluster.blocks.read_only": value}})
+
+
+HOLDING = {
+    "write block": (*block("index.blocks.write"), "index.blocks.write|blocked by"),
+    "flood stage": (*block("index.blocks.read_only_allow_delete"), "read-only-allow-delete|disk usage"),
+    "read-only index": (*block("index.blocks.read_only"), "read-only|blocked by"),
+    "read-only cluster": (cluster_block(True), cluster_block(None), "read-only|blocked by"),
+    "closed index": (lambda search, index: search.call("POST", f"/{index}/_close"), lambda search, index: search.call("POST", f"/{index}/_open"), "closed"),
+}
+
+
+@pytest.mark.parametrize("what", HOLDING)
+def test_what_a_person_must_mend_holds_the_delivery_and_it_says_what(live, database, server, what):
+    orders, agent = live
+    close, open, words = HOLDING[what]
+    index = orders.index()
+    close(server.search, index)
+    try:
+        database.sql("UPDATE shop.orders SET status = 'meanwhile' WHERE id <= 300; DELETE FROM shop.orders WHERE id = 400")
+        orders.wait_state("waiting")
+        throttle = orders.status()["throttle"]
+        assert any(word in throttle for word in words.split("|")), throttle
+        assert orders.dead_letters() == {}
+    finally:
+        open(server.search, index)
+    database.sql("SELECT conveyor.resume_delivery(%s)", orders.name)
+    orders.wait_delivered(agent)
+    assert assert_equal_both_ways(orders) == shop.ORDERS - 1
+
+
+def test_a_shard_that_is_nowhere_is_waited_for_and_no_document_is_given_up(live, database, server):
+    orders, agent = live
+    index = orders.index()
+    node = next(iter(server.search.call("GET", "/_nodes/_local?filter_path=nodes.*.name")["nodes"]))
+    server.search.put_settings(index, {"index.routing.allocation.require.box": "none"})
+    cancel = {"index": index, "shard": 0, "node": node, "allow_primary": True}
+    server.search.call("POST", "/_cluster/reroute", {"commands": [{"cancel": cancel}]})
+    try:
+        database.sql("UPDATE shop.orders SET status = 'meanwhile' WHERE id <= 300")
+        # One document alone: it fails as often as it is sent, and is not to blame.
+        orders.wait_status(lambda status: status["retries"] > 3 and "shard" in (status["throttle"] or ""), "it says why it waits", 30)
+        assert orders.state() == "live" and orders.dead_letters() == {}
+    finally:
+        server.search.put_settings(index, {"index.routing.allocation.require.box": None})
+    orders.wait_delivered(agent)
+    assert_equal_both_ways(orders)
+
+
+def test_a_server_that_stands_still_and_one_that_is_killed_lose_nothing(live, database, server):
+    orders, agent = live
+    server.signal(signal.SIGSTOP)
+    try:
+        database.sql("UPDATE shop.orders SET status = 'while it stood still' WHERE id <= 300")
+        orders.wait_status(lambda status: status["throttle"], "it says that the target does not answer")
+    finally:
+        server.signal(signal.SIGCONT)
+    orders.wait_delivered(agent)
+    assert_equal_both_ways(orders)
+
+    database.sql("UPDATE shop.orders SET status = 'acknowledged' WHERE id <= 1000")
+    orders.wait_delivered(agent)
+    server.signal(signal.SIGKILL)
+    database.sql("UPDATE shop.orders SET status = 'while it was down' WHERE id > 1500")
+    orders.wait_status(lambda status: "refused" in (status["throttle"] or ""), "it says that nobody is there")
+    assert orders.state() == "live"
+    server.start()
+    until(lambda: server.search.get(orders.alias, "1")["status"] == "acknowledged", "what was acknowledged is there")
+    orders.wait_delivered(agent)
+    assert assert_equal_both_ways(orders) == shop.ORDERS
