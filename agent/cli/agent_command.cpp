@@ -88,8 +88,7 @@ int run_agent(Configuration configuration) {
   if (!configuration.http.empty()) {
     const HttpAddress address = parse_http_address(configuration.http);
     server = std::make_unique<Server>(agent);
-    if (!server->listen(address.host, address.port))
-      throw UsageError("could not listen on " + configuration.http);
+    if (!server->listen(address.host, address.port)) throw UsageError("could not listen on " + configuration.http);
   }
   spdlog::info("event=start name={} version={} pid={} databases={}", configuration.name, CONVEYOR_VERSION, getpid(),
                configuration.databases.size());

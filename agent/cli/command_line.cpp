@@ -30,17 +30,28 @@ int run_command_line(int argc, char** argv) {
   bool watch = false;
 
   CLI::App* agent = app.add_subcommand("agent", "run deliveries until told to end");
-  agent->add_option("--database", databases, "connection string; may be given several times (default: libpq's environment)")
-      ->take_all()->expected(1)->type_name("CONNINFO");
-  agent->add_option("--name", name, "what this agent is called in agent_status (default: host and process)")->type_name("NAME");
+  agent
+      ->add_option("--database", databases,
+                   "connection string; may be given several times (default: libpq's environment)")
+      ->take_all()
+      ->expected(1)
+      ->type_name("CONNINFO");
+  agent->add_option("--name", name, "what this agent is called in agent_status (default: host and process)")
+      ->type_name("NAME");
   agent->add_option("--tag", tags, "work on deliveries with this tag too; may be given several times")
-      ->take_all()->expected(1)->type_name("TAG");
+      ->take_all()
+      ->expected(1)
+      ->type_name("TAG");
   agent->add_option("--http", http, "serve /metrics, /healthz and /readyz there")->type_name("ADDRESS:PORT");
   agent->add_option("--config", config, "settings; the command line wins")->type_name("FILE.toml");
 
   CLI::App* status = app.add_subcommand("status", "show deliveries and agents");
-  status->add_option("--database", databases, "connection string; may be given several times (default: libpq's environment)")
-      ->take_all()->expected(1)->type_name("CONNINFO");
+  status
+      ->add_option("--database", databases,
+                   "connection string; may be given several times (default: libpq's environment)")
+      ->take_all()
+      ->expected(1)
+      ->type_name("CONNINFO");
   status->add_flag("--watch", watch, "again every second");
 
   try {

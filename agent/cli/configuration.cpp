@@ -59,8 +59,8 @@ void read_secrets(const std::string& path, const toml::node& node) {
     for (const auto& [kind, file] : *files) {
       const std::string key(kind.str());
       if (key != "password_file" && key != "api_key_file")
-        throw UsageError(fmt::format("{}: a secret has \"password_file\" and \"api_key_file\", not \"{}\"",
-                                     where(path, file), key));
+        throw UsageError(
+            fmt::format("{}: a secret has \"password_file\" and \"api_key_file\", not \"{}\"", where(path, file), key));
       read_secret(std::string(name.str()), key == "password_file" ? "PASSWORD" : "API_KEY",
                   text_value(path, key, file));
     }
@@ -112,7 +112,8 @@ HttpAddress parse_http_address(const std::string& text) {
     address.host = address.host.substr(1, address.host.size() - 2);
   if (address.host.empty()) address.host = "127.0.0.1";
   const std::string port = text.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (port.empty() || port.size() > 5 ||
+      !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
     throw wrong;
   address.port = std::atoi(port.c_str());
   if (address.port < 1 || address.port > 65535) throw wrong;
@@ -131,7 +132,8 @@ std::size_t parse_bytes(const std::string& text) {
   }
   std::string unit = text.substr(end);
   std::erase(unit, ' ');
-  const std::pair<const char*, int> units[] = {{"", 0}, {"B", 0}, {"kB", 10}, {"KiB", 10}, {"MB", 20}, {"MiB", 20}, {"GB", 30}, {"GiB", 30}};
+  const std::pair<const char*, int> units[] = {{"", 0},    {"B", 0},    {"kB", 10}, {"KiB", 10},
+                                               {"MB", 20}, {"MiB", 20}, {"GB", 30}, {"GiB", 30}};
   for (const auto& [name, shift] : units)
     if (unit == name && number <= (SIZE_MAX >> shift)) return static_cast<std::size_t>(number) << shift;
   throw wrong;

@@ -12,9 +12,9 @@ struct Configuration {
   std::vector<std::string> databases;  // conninfo; empty: libpq's environment decides
   std::string name;                    // empty: host name and process id
   std::vector<std::string> tags;
-  std::string http;                    // ADDRESS:PORT; empty: no HTTP server
-  std::size_t memory = 32u << 20;      // bytes of documents on their way, over all targets
-  int connections = 16;                // to each database, beside the control connection
+  std::string http;                // ADDRESS:PORT; empty: no HTTP server
+  std::size_t memory = 32u << 20;  // bytes of documents on their way, over all targets
+  int connections = 16;            // to each database, beside the control connection
   std::string log_level = "info";
 };
 
@@ -29,8 +29,8 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Reads the TOML file over `configuration`. Secrets of targets stand in files that it names; they become the environment
-// variables that targets read, unless those are set. Throws UsageError.
+// Reads the TOML file over `configuration`. Secrets of targets stand in files that it names; they become the
+// environment variables that targets read, unless those are set. Throws UsageError.
 void read_configuration(const std::string& path, Configuration& configuration);
 
 // "127.0.0.1:9187", "[::1]:9187", ":9187" (loopback). Throws UsageError.

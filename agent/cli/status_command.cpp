@@ -77,8 +77,7 @@ int run_status(const std::vector<std::string>& databases, bool watch) {
       connections.push_back(std::make_unique<Connection>(conninfo, "conveyor status", std::stop_token{}));
     do {
       std::string text;
-      for (auto& connection : connections)
-        text += answer(*connection, deliveries) + "\n" + answer(*connection, agents);
+      for (auto& connection : connections) text += answer(*connection, deliveries) + "\n" + answer(*connection, agents);
       if (watch && isatty(STDOUT_FILENO)) std::cout << "\033[H\033[J";
       std::cout << text << std::flush;
       if (watch) std::this_thread::sleep_for(std::chrono::seconds(1));

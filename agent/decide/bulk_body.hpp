@@ -19,8 +19,8 @@ void append_index(Body& body, std::string_view key, std::uint64_t version, std::
 void append_delete(Body& body, std::string_view key, std::uint64_t version);
 
 // For a request of deletes only: they ignore require_alias and would create an index under the name of an alias that is
-// gone, unless something in the request heeds it. An update of what was just deleted does, and changes nothing: there is
-// nothing to update (404), or a newer document that stays as it is.
+// gone, unless something in the request heeds it. An update of what was just deleted does, and changes nothing: there
+// is nothing to update (404), or a newer document that stays as it is.
 void append_guard(std::string& wire, std::string_view key);
 
 // Why this item has no bytes on the wire; its document is a dead letter without being sent.

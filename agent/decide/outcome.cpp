@@ -136,9 +136,11 @@ bool applied_later(int status, std::string_view type) {
 
 bool speaks_of_the_place(std::string_view type) {
   constexpr std::array<std::string_view, 9> places = {
-      "unavailable_shards_exception",    "no_shard_available_action_exception",   "node_closed_exception",
-      "node_disconnected_exception",     "node_not_connected_exception",          "master_not_discovered_exception",
-      "shard_not_found_exception",       "process_cluster_event_timeout_exception", "cluster_block_exception"};
+      "unavailable_shards_exception", "no_shard_available_action_exception",
+      "node_closed_exception",        "node_disconnected_exception",
+      "node_not_connected_exception", "master_not_discovered_exception",
+      "shard_not_found_exception",    "process_cluster_event_timeout_exception",
+      "cluster_block_exception"};
   return std::ranges::find(places, type) != places.end();
 }
 

@@ -14,8 +14,8 @@ Outcome item_outcome(int status, std::string_view type, bool remove, bool sole);
 Outcome request_outcome(int status, std::string_view type, bool sole);
 
 // Whether the words of a 429 say that the operation is larger than all that the server ever lets be under way at once
-// (indexing pressure: "… coordinating_operation_bytes=3000, max_coordinating_and_primary_bytes=2000]"). Waiting is of no
-// use then: it is as good as a 413.
+// (indexing pressure: "… coordinating_operation_bytes=3000, max_coordinating_and_primary_bytes=2000]"). Waiting is of
+// no use then: it is as good as a 413.
 bool never_fits(std::string_view reason);
 
 // Whether a request that was answered so may still be applied: a gateway that gave up waiting, or an answer that is

@@ -36,8 +36,14 @@ Connection::Connection(const std::string& conninfo, const std::string& applicati
     : stop_(std::move(stop)) {
   // Later keywords win over what conninfo says, fallback_application_name does not. No statement depends on the
   // session's settings but for the encoding, which poolers carry over.
-  const char* keywords[] = {"keepalives",         "keepalives_idle", "keepalives_interval",       "keepalives_count",
-                            "tcp_user_timeout",   "dbname",          "fallback_application_name", "client_encoding",
+  const char* keywords[] = {"keepalives",
+                            "keepalives_idle",
+                            "keepalives_interval",
+                            "keepalives_count",
+                            "tcp_user_timeout",
+                            "dbname",
+                            "fallback_application_name",
+                            "client_encoding",
                             nullptr};
   const char* values[] = {"1", "10", "5", "3", "30000", conninfo.c_str(), application_name.c_str(), "UTF8", nullptr};
   connection_ = PQconnectStartParams(keywords, values, 1);
@@ -106,10 +112,10 @@ void Connection::send(const Statement& statement, const Parameters& parameters, 
   std::vector<const char*> values;
   for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
   const int count = static_cast<int>(values.size());
-  const int sent = prepare_ ? PQsendQueryPrepared(connection_, statement.name, count, values.data(), nullptr, nullptr,
-                                                  result_format)
-                            : PQsendQueryParams(connection_, statement.sql, count, nullptr, values.data(), nullptr,
-                                                nullptr, result_format);
+  const int sent =
+      prepare_ ? PQsendQueryPrepared(connection_, statement.name, count, values.data(), nullptr, nullptr, result_format)
+               : PQsendQueryParams(connection_, statement.sql, count, nullptr, values.data(), nullptr, nullptr,
+                                   result_format);
   if (!sent) lost(trimmed(PQerrorMessage(connection_)));
 }
 

@@ -1,9 +1,9 @@
 // One connection to PostgreSQL. Used by one thread at a time.
 //
-// Every call is one round trip: the statement, and BEGIN … COMMIT around it where it needs a transaction of a certain kind,
-// travel in one pipeline. No call leaves session state behind that a later one needs, so a connection pooler between us and
-// the server may hand out another backend for each transaction; where prepared statements turn out not to survive that,
-// the connection goes on without them.
+// Every call is one round trip: the statement, and BEGIN … COMMIT around it where it needs a transaction of a certain
+// kind, travel in one pipeline. No call leaves session state behind that a later one needs, so a connection pooler
+// between us and the server may hand out another backend for each transaction; where prepared statements turn out not
+// to survive that, the connection goes on without them.
 #pragma once
 
 #include <libpq-fe.h>

@@ -32,8 +32,7 @@ const Statement request_keys_done_call{"request_keys_done",
                                        "SELECT conveyor.request_keys_done($1, $2::bigint, $3::bigint, $4::bigint, "
                                        "$5::bigint, $6::jsonb, $7::jsonb, $8::text[])"};
 const Statement orphan_keys_call{"orphan_keys", "SELECT conveyor.orphan_keys($1, $2::bigint, $3::int)"};
-const Statement orphans_settled_call{"orphans_settled",
-                                     "SELECT conveyor.orphans_settled($1, $2::bigint, $3::text[])"};
+const Statement orphans_settled_call{"orphans_settled", "SELECT conveyor.orphans_settled($1, $2::bigint, $3::text[])"};
 const Statement renew_lease_call{"renew_lease", "SELECT conveyor.renew_lease($1, $2::bigint)"};
 const Statement mark_stale_call{"mark_stale", "SELECT conveyor.mark_stale($1, $2::bigint, $3)"};
 const Statement hold_call{"hold", "SELECT conveyor.hold($1, $2::bigint, $3)"};

@@ -36,7 +36,8 @@ class PostgresStore : public Store {
  private:
   Rows call(const Statement& statement, Parameters parameters);
   std::unique_ptr<Answer> documents(const Statement& statement, const Parameters& parameters);
-  std::unique_ptr<Answer> keys(const Statement& statement, const Parameters& parameters, std::chrono::milliseconds timeout);
+  std::unique_ptr<Answer> keys(const Statement& statement, const Parameters& parameters,
+                               std::chrono::milliseconds timeout);
 
   Pool& pool_;
   const std::string delivery_, lease_, target_;

@@ -1,8 +1,9 @@
 // A bounded pool of sessions to one database. Any thread.
 //
-// Reading documents holds a session while the target takes them; checkpoints and fences must get through all the same, or
-// nothing would ever be released. So some sessions are kept for short calls. Reading keys holds a session while the documents
-// of those keys are read over others; so only a quarter of the sessions reads keys at any time, or nobody could go on.
+// Reading documents holds a session while the target takes them; checkpoints and fences must get through all the same,
+// or nothing would ever be released. So some sessions are kept for short calls. Reading keys holds a session while the
+// documents of those keys are read over others; so only a quarter of the sessions reads keys at any time, or nobody
+// could go on.
 #pragma once
 
 #include <condition_variable>
@@ -36,8 +37,8 @@ class Pool {
     std::string use_;
   };
 
-  // Each waits for a free session. `target`: whose documents these are; one target may hold no more than half of the sessions
-  // with documents, and no more than half of those with keys.
+  // Each waits for a free session. `target`: whose documents these are; one target may hold no more than half of the
+  // sessions with documents, and no more than half of those with keys.
   Session documents(const std::string& target, std::stop_token stop);
   Session keys(const std::string& target, std::stop_token stop);
   Session brief(std::stop_token stop);
@@ -59,7 +60,8 @@ class Pool {
   const int connections_;
   int in_use_ = 0, reading_keys_ = 0;
   std::map<std::string, int> uses_;  // sessions by use
-  std::vector<std::unique_ptr<Connection>> idle_;  // last used at the back: its statements are prepared, its caches warm
+  std::vector<std::unique_ptr<Connection>>
+      idle_;  // last used at the back: its statements are prepared, its caches warm
 };
 
 }  // namespace conveyor

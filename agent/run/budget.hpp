@@ -1,6 +1,6 @@
-// Bytes of documents in memory. One budget for each target, so that a target that takes nothing can hold up nobody else;
-// together they never exceed the process's limit, but for documents that are larger than a whole budget: those pass one
-// at a time. Any thread.
+// Bytes of documents in memory. One budget for each target, so that a target that takes nothing can hold up nobody
+// else; together they never exceed the process's limit, but for documents that are larger than a whole budget: those
+// pass one at a time. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ class ByteBudget {
  public:
   explicit ByteBudget(std::size_t capacity) : capacity_(capacity) {}
 
-  // Always succeeds while nothing is taken, so that work of any size goes on: while something that is larger than all of it
-  // asks, nothing else gets anything.
+  // Always succeeds while nothing is taken, so that work of any size goes on: while something that is larger than all
+  // of it asks, nothing else gets anything.
   bool try_take(std::size_t bytes, Time now = Clock::now());
   void give(std::size_t bytes);
   void set_capacity(std::size_t capacity);

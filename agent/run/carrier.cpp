@@ -20,13 +20,15 @@ constexpr std::size_t most_revived = 20'000;
 // Keys of a range that are kept in memory before their documents are fetched.
 constexpr std::size_t most_keys = 50'000;
 
-Backoff new_backoff() { return Backoff(200ms, 30s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())); }
+Backoff new_backoff() {
+  return Backoff(200ms, 30s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()));
+}
 
 // What came of one reading.
 enum class Reading { done, stalled, failed };
 
-// Reads an answer to its end. A time-out while the target held us up says nothing about the documents, and is a stall as
-// much as one that the shipment noticed itself. `error`: why documents could not be made.
+// Reads an answer to its end. A time-out while the target held us up says nothing about the documents, and is a stall
+// as much as one that the shipment noticed itself. `error`: why documents could not be made.
 template <typename Ask>
 Reading read(Shipment& shipment, Ask ask, std::optional<DatabaseError>& error) {
   const Duration stalled = shipment.stalled();
@@ -57,15 +59,16 @@ void Carrier::keys(const std::vector<std::string>& keys, const std::string& at_l
   fetch(keys, at_least);
 }
 
-// Where a fetch fails for what is in the documents, its halves are fetched one after the other, down to the one document;
-// so are those of one that the target did not take in time, once it has taken what was read.
+// Where a fetch fails for what is in the documents, its halves are fetched one after the other, down to the one
+// document; so are those of one that the target did not take in time, once it has taken what was read.
 void Carrier::fetch(const std::vector<std::string>& keys, const std::string& at_least) {
   std::vector<std::vector<std::string>> left{keys};
   while (!left.empty()) {
     std::vector<std::string> part = std::move(left.back());
     left.pop_back();
     std::optional<DatabaseError> error;
-    const Reading reading = read(shipment_, [&] { return lane_.store.fetch_keys(part, at_least); }, error);
+    const Reading reading = read(
+        shipment_, [&] { return lane_.store.fetch_keys(part, at_least); }, error);
     if (reading == Reading::done) continue;
     if (reading == Reading::stalled) shipment_.settle();
     if (part.size() > 1) {
@@ -87,7 +90,8 @@ void Carrier::range(const Range& range) {
   if (lane_.limits().rated) return one_by_one(range);
   const std::int64_t before = shipment_.records();
   std::optional<DatabaseError> error;
-  switch (read(shipment_, [&] { return lane_.store.fetch_range(range); }, error)) {
+  switch (read(
+      shipment_, [&] { return lane_.store.fetch_range(range); }, error)) {
     case Reading::done:
       handled_ += shipment_.records() - before;
       return;

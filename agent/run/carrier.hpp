@@ -21,7 +21,8 @@ class Carrier {
   // Throws what Shipment throws, and DatabaseError where it is not about single documents.
   void keys(const std::vector<std::string>& keys, const std::string& at_least);
   void range(const Range& range);
-  // Everything that was given is with the target, in the dead letters or superseded when this returns; as long as it takes.
+  // Everything that was given is with the target, in the dead letters or superseded when this returns; as long as it
+  // takes.
   void settle();
   // Something has to be read again: read no more before it has been settled.
   bool behind() const { return shipment_.behind(); }

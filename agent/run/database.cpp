@@ -22,14 +22,15 @@ constexpr Duration longest_poll = 100ms;
 constexpr Duration version_mismatch_pause = 30s;
 constexpr std::string_view not_registered = "CV004";
 
-const Statement start_call{"agent_start",
-                           "SELECT conveyor.agent_start($1, $2, $3::int, $4, $5::int, $6::text[])"};
+const Statement start_call{"agent_start", "SELECT conveyor.agent_start($1, $2, $3::int, $4, $5::int, $6::text[])"};
 const Statement stop_call{"agent_stop", "SELECT conveyor.agent_stop($1)"};
 // Where a destination was made from. A physical copy shares it; that is what epochs are for.
 const Statement origin_call{"origin", "SELECT system_identifier || '/' || current_database() FROM pg_control_system()"};
 const Statement tick_call{"tick", "SELECT conveyor.tick()"};
 
-Backoff new_backoff() { return Backoff(200ms, 5s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count())); }
+Backoff new_backoff() {
+  return Backoff(200ms, 5s, static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()));
+}
 
 }  // namespace
 
@@ -120,9 +121,9 @@ void Database::run() {
 
 // Ends the leases that this agent had before.
 void Database::introduce(Connection& control) {
-  const Rows rows = control.query(
-      start_call, {identity_.name, identity_.host, std::to_string(identity_.pid), identity_.version,
-                   std::to_string(protocol), text_array(identity_.tags)});
+  const Rows rows =
+      control.query(start_call, {identity_.name, identity_.host, std::to_string(identity_.pid), identity_.version,
+                                 std::to_string(protocol), text_array(identity_.tags)});
   const Json answer = parse_json(rows.get(0).value_or("{}"));
   const std::string origin = control.query(origin_call).get(0).value_or("");
   std::lock_guard lock(mutex_);

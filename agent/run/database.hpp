@@ -1,5 +1,5 @@
-// One database: its control connection (heartbeat, claims, polling), its sessions, and the runners of the deliveries that
-// this agent holds there. One thread; status() and the stopping calls may come from others.
+// One database: its control connection (heartbeat, claims, polling), its sessions, and the runners of the deliveries
+// that this agent holds there. One thread; status() and the stopping calls may come from others.
 #pragma once
 
 #include <atomic>
@@ -54,10 +54,10 @@ class Database {
   struct Held {
     std::unique_ptr<Runner> runner;
     std::string state;
-    std::int64_t sent_before = 0;  // documents at the last report
-    double rate = 0;               // documents/s, smoothed
+    std::int64_t sent_before = 0;                        // documents at the last report
+    double rate = 0;                                     // documents/s, smoothed
     std::int64_t retries_telling = 0, retries_told = 0;  // in the report that is under way; in the last that arrived
-    int lost_syncs = 0;            // times that agent_sync() named the lease after it was found lost
+    int lost_syncs = 0;  // times that agent_sync() named the lease after it was found lost
     Time renewed_at{};
   };
 
@@ -82,8 +82,8 @@ class Database {
 
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::map<std::string, Held> held_;             // by delivery
-  std::map<std::string, std::string> refused_;   // deliveries without a runner, and why
+  std::map<std::string, Held> held_;            // by delivery
+  std::map<std::string, std::string> refused_;  // deliveries without a runner, and why
   std::string name_, origin_, problem_;
   bool connected_ = false, introduced_ = false;
   Time synced_at_{}, reported_at_{};

@@ -37,7 +37,8 @@ std::string Database::report_text() {
     all += held.rate;
     json_t* entry = json_object();
     json_object_set_new(entry, "throttle", r.throttle.empty() ? json_null() : storable_text(r.throttle).release());
-    json_object_set_new(entry, "last_error", r.last_error.empty() ? json_null() : storable_text(r.last_error).release());
+    json_object_set_new(entry, "last_error",
+                        r.last_error.empty() ? json_null() : storable_text(r.last_error).release());
     json_object_set_new(entry, "documents_per_second", json_real(held.rate));
     json_object_set_new(entry, "retries", json_integer(r.retries - held.retries_told));
     held.retries_telling = r.retries;
@@ -183,8 +184,8 @@ void Database::poll(Connection& control) {
   {
     // Whoever drains looks for the next window by itself.
     std::lock_guard lock(mutex_);
-    if (deadline_ || std::all_of(held_.begin(), held_.end(),
-                                 [](const auto& entry) { return entry.second.runner->draining(); }))
+    if (deadline_ ||
+        std::all_of(held_.begin(), held_.end(), [](const auto& entry) { return entry.second.runner->draining(); }))
       return;
   }
   const Rows rows = control.query(poll_call, {identity_.name});

@@ -1,5 +1,5 @@
-// Named points at which a crash test may kill or delay the agent: CONVEYOR_FAILPOINT="name" or "name=sleep:MILLISECONDS".
-// Exists in test builds only (CMake option CONVEYOR_FAILPOINTS).
+// Named points at which a crash test may kill or delay the agent: CONVEYOR_FAILPOINT="name" or
+// "name=sleep:MILLISECONDS". Exists in test builds only (CMake option CONVEYOR_FAILPOINTS).
 #pragma once
 
 namespace conveyor {

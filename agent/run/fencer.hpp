@@ -1,7 +1,7 @@
 // The fence before the first send of what was read in a snapshot (docs/design.md, section 2, condition 4).
 //
-// Like a group commit: whoever waits while a fence is under way is served by the next one, all of them together. A fence
-// that began after a snapshot was taken serves it. Any thread.
+// Like a group commit: whoever waits while a fence is under way is served by the next one, all of them together. A
+// fence that began after a snapshot was taken serves it. Any thread.
 #pragma once
 
 #include <condition_variable>

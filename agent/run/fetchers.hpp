@@ -1,7 +1,8 @@
-// Delivers the keys of one window over several connections: whoever reads the window gives pages, each fetcher takes the
-// next one. A window of one page is fetched by the giver itself.
+// Delivers the keys of one window over several connections: whoever reads the window gives pages, each fetcher takes
+// the next one. A window of one page is fetched by the giver itself.
 //
-// give() and finish() are one thread's. The keys that wait are bounded, so that a window of any size needs no more memory.
+// give() and finish() are one thread's. The keys that wait are bounded, so that a window of any size needs no more
+// memory.
 #pragma once
 
 #include <condition_variable>

@@ -19,12 +19,12 @@ void Removals::begin(const json_t* removal, const std::string& origin) {
   destination.origin = origin + "/" + destination.delivery;
   if (const Json state = parse_json(index)) destination.index = string_member(state.get(), "name");
   under_way_.emplace(id, std::async(std::launch::async, [=, this]() -> std::optional<std::string> {
-    const auto place = targets_.find(kind, options, secret);
-    if (!place) return place.failure.reason;
-    const auto removed = (*place.value)->target->remove_destination(destination, index);
-    if (!removed) return removed.failure.reason;
-    return std::nullopt;
-  }));
+                       const auto place = targets_.find(kind, options, secret);
+                       if (!place) return place.failure.reason;
+                       const auto removed = (*place.value)->target->remove_destination(destination, index);
+                       if (!removed) return removed.failure.reason;
+                       return std::nullopt;
+                     }));
 }
 
 void Removals::finish(Connection& control) {

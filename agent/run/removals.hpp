@@ -1,5 +1,5 @@
-// Destinations of dropped deliveries, on their way to be removed. Used by one thread; each removal talks to its target on a
-// thread of its own.
+// Destinations of dropped deliveries, on their way to be removed. Used by one thread; each removal talks to its target
+// on a thread of its own.
 #pragma once
 
 #include <cstdint>

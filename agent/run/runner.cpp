@@ -70,8 +70,8 @@ bool Runner::draining() const {
 
 DeliveryReport Runner::report() const {
   const Progress& p = lane_->progress;
-  return {lane_->delivery, lane_->throttle(), lane_->last_error(), p.sent,   p.deleted, p.superseded,
-          p.retries,       p.dead,            p.windows,           place_->budget.used()};
+  return {lane_->delivery, lane_->throttle(), lane_->last_error(),  p.sent, p.deleted, p.superseded, p.retries,
+          p.dead,          p.windows,         place_->budget.used()};
 }
 
 void Runner::wind_down() {
@@ -94,11 +94,9 @@ void Runner::stop() {
   lane_->exchange->changed.notify_all();
 }
 
-// A request without an answer may undo deletes of this lease, and a claim without one nobody works on, until the lease is
-// over: only then does the database hand them out again.
-bool Runner::renewal_due_locked() const {
-  return claim_lost_ || lane_->versions->unanswered_for(1min, Clock::now());
-}
+// A request without an answer may undo deletes of this lease, and a claim without one nobody works on, until the lease
+// is over: only then does the database hand them out again.
+bool Runner::renewal_due_locked() const { return claim_lost_ || lane_->versions->unanswered_for(1min, Clock::now()); }
 
 bool Runner::has_work_locked() const {
   if (shutting_down_ || !spec_.may_work()) return false;
@@ -176,16 +174,16 @@ void Runner::finish_fill() {
   spdlog::info("event=filled delivery={}", lane_->delivery);
 }
 
-// One window. Where it brought something the next is looked at as soon as what else is due has been done: writers who never
-// rest must not keep it waiting.
+// One window. Where it brought something the next is looked at as soon as what else is due has been done: writers who
+// never rest must not keep it waiting.
 void Runner::drain() {
   bool move_anyway;
   int fetchers;
   {
     std::lock_guard lock(mutex_);
     if (!spec_.may_work() || shutting_down_ || renewal_due_locked() || !std::exchange(changed_, false)) return;
-    // A poll that saw something means that the log has rows beyond the cursor; even if they touch no document of ours, they
-    // must not be found again and again.
+    // A poll that saw something means that the log has rows beyond the cursor; even if they touch no document of ours,
+    // they must not be found again and again.
     move_anyway = std::exchange(found_, false);
     fetchers = std::max(1, spec_.job_lists - working_);
   }

@@ -1,5 +1,5 @@
-// Runs one delivery under one lease: a thread that prepares the destination and drains windows, and as many others as the
-// delivery has job lists while requests (backfill, re-check, resync) are open. The lease's end is the runner's end.
+// Runs one delivery under one lease: a thread that prepares the destination and drains windows, and as many others as
+// the delivery has job lists while requests (backfill, re-check, resync) are open. The lease's end is the runner's end.
 //
 // update(), changes(), report() and the stopping calls may come from any thread.
 #pragma once
@@ -110,7 +110,7 @@ class Runner {
   Time moved_at_{};  // when the last window ended
   // Requests: with nothing to hand out until the next update(); being worked on by one thread; swept.
   std::set<std::int64_t> exhausted_, taken_, over_;
-  std::list<std::pair<std::int64_t, Range>> left_;     // ranges of ours that came to nothing, to be done again
+  std::list<std::pair<std::int64_t, Range>> left_;  // ranges of ours that came to nothing, to be done again
   bool orphans_taken_ = false;
   int working_ = 0;
   std::list<Worker> workers_;

@@ -43,7 +43,8 @@ std::optional<Runner::Job> Runner::pick_locked() {
   for (const Request& request : spec_.requests) {
     if (!request.open() || over_.contains(request.id)) continue;
     if (request.kind == "keys") {
-      if (!exhausted_.contains(request.id) && taken_.insert(request.id).second) return Job{Job::Kind::keys, request, std::nullopt};
+      if (!exhausted_.contains(request.id) && taken_.insert(request.id).second)
+        return Job{Job::Kind::keys, request, std::nullopt};
     } else if (request.phase == "sweep") {
       if (taken_.insert(request.id).second) return Job{Job::Kind::sweep, request, std::nullopt};
     } else {

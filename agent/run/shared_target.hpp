@@ -14,9 +14,9 @@ namespace conveyor {
 
 struct SharedTarget {
   SharedTarget(std::unique_ptr<Target> place, std::size_t bytes) : budget(bytes), target(std::move(place)) {}
-  ByteBudget budget;               // outlives the requests that the target has under way
+  ByteBudget budget;  // outlives the requests that the target has under way
   std::unique_ptr<Target> target;
-  std::string options;             // as last told; under the registry's mutex
+  std::string options;  // as last told; under the registry's mutex
 };
 
 class TargetRegistry {

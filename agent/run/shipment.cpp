@@ -102,7 +102,8 @@ void Shipment::make_room(std::size_t bytes, std::uint64_t version) {
     const bool full = body.items.size() >= limits.most_items || body.wire.size() + bytes > limits.batch_bytes ||
                       version < filling_->least;
     const std::size_t needed = body.wire.size() + body.keys.size() + bytes;
-    if (full || (needed > filling_->reservation.bytes() && !filling_->reservation.grow(std::max(bytes, reservation_step))))
+    if (full ||
+        (needed > filling_->reservation.bytes() && !filling_->reservation.grow(std::max(bytes, reservation_step))))
       dispatch();
   }
   if (filling_) return;

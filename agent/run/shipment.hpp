@@ -1,8 +1,8 @@
 // The documents of one piece of work on their way to the target: filled into bodies bounded in bytes, fenced, sent
 // several at once, settled item by item, counted for the checkpoint.
 //
-// Used by one thread, which also deals with the answers, between two documents and in settle(). It may be destroyed with
-// requests under way: their versions stay open until their answers are there.
+// Used by one thread, which also deals with the answers, between two documents and in settle(). It may be destroyed
+// with requests under way: their versions stay open until their answers are there.
 #pragma once
 
 #include <atomic>
@@ -25,8 +25,8 @@ class Shipment {
   ~Shipment();
 
   // Takes over everything that an answer of fetch_keys() or fetch_range() says. Throws std::runtime_error when the
-  // answer was cut off, Held when the target refuses for good, TargetStalled when it takes nothing for long, and what the
-  // answer's database throws.
+  // answer was cut off, Held when the target refuses for good, TargetStalled when it takes nothing for long, and what
+  // the answer's database throws.
   void read(Answer& answer);
   // A document that the database cannot make.
   void reject(DeadLetter letter);
@@ -72,7 +72,7 @@ class Shipment {
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Parcel> filling_;
   std::deque<std::shared_ptr<Parcel>> waiting_;  // to be sent, each at its time
-  int blocked_at_ = 0;                           // requests in flight when there was no place for one more; 0: there was
+  int blocked_at_ = 0;  // requests in flight when there was no place for one more; 0: there was
   std::size_t under_way_ = 0;
   std::uint64_t version_ = 0;  // of the answer that is being read
   Time read_at_{};

@@ -84,7 +84,8 @@ void Shipment::handle(Arrival arrival) {
   // shards are, blames nobody.
   const bool others_pass = passed >= retry.size();
   std::erase_if(retry, [&](std::size_t i) {
-    if (!itemized || result.items[i].outcome != Outcome::retry || speaks_of_the_place(result.items[i].type)) return false;
+    if (!itemized || result.items[i].outcome != Outcome::retry || speaks_of_the_place(result.items[i].type))
+      return false;
     if (!others_pass && !lone_failures_.contains(body.key(i))) return false;
     if (!failed_too_often(body.key(i))) return false;
     reject({std::string(body.key(i)), result.items[i].type, result.items[i].reason, lane_.limits().max_attempts});

@@ -13,8 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A target may forget a delete after index.gc_deletes; a document that is older than that must not be sent any more. Ours
-// is an hour, a server's default a minute: half of each for what is sent for the first time and what is sent again.
+// A target may forget a delete after index.gc_deletes; a document that is older than that must not be sent any more.
+// Ours is an hour, a server's default a minute: half of each for what is sent for the first time and what is sent
+// again.
 constexpr Duration oldest_first_send = 30min;
 constexpr Duration oldest_resend = 30s;
 
@@ -87,9 +88,8 @@ void Shipment::send_waiting() {
 
 void Shipment::wait(Duration most) {
   std::unique_lock lock(lane_.exchange->mutex);
-  lane_.exchange->changed.wait_for(lock, lane_.stop, most, [&] {
-    return !inbox_->arrivals.empty() || lane_.exchange->in_flight < blocked_at_;
-  });
+  lane_.exchange->changed.wait_for(
+      lock, lane_.stop, most, [&] { return !inbox_->arrivals.empty() || lane_.exchange->in_flight < blocked_at_; });
   lock.unlock();
   check_stop();
 }

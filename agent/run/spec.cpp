@@ -19,8 +19,8 @@ Column parse_column(const json_t* object) {
 }
 
 Request parse_request(const json_t* object) {
-  return {integer_member(object, "id"), required(object, "kind"), string_member(object, "phase"),
-          required(object, "state"), string_member(object, "at_least"), boolean_member(object, "untouched")};
+  return {integer_member(object, "id"), required(object, "kind"),          string_member(object, "phase"),
+          required(object, "state"),    string_member(object, "at_least"), boolean_member(object, "untouched")};
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct DeliverySpec {
   std::string delivery;
   std::int64_t lease = 0;
   std::string feed, target, kind, destination;
-  std::string state;  // backfilling, live, paused, waiting, stale
+  std::string state;                    // backfilling, live, paused, waiting, stale
   std::string options, target_options;  // JSON text
   std::string secret;
   std::string index;  // JSON text; empty: not made yet

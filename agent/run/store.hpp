@@ -64,7 +64,8 @@ class Store {
   // `until` empty: a checkpoint, the cursor stays.
   virtual void advance(const std::string& until, const Checkpoint& checkpoint) = 0;
   virtual std::optional<Range> range_claim(std::int64_t request) = 0;
-  virtual std::string range_finish(std::int64_t request, int range, std::int64_t keys, const Checkpoint& checkpoint) = 0;
+  virtual std::string range_finish(std::int64_t request, int range, std::int64_t keys,
+                                   const Checkpoint& checkpoint) = 0;
   virtual void sweep_finish(std::int64_t request) = 0;
   virtual RequestedKeys request_keys(std::int64_t request, std::int64_t after, int keys) = 0;
   virtual void request_keys_done(std::int64_t request, std::int64_t upto, const Checkpoint& checkpoint) = 0;

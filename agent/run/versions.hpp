@@ -16,7 +16,7 @@ class Versions {
   using Id = OpenRequests::Id;
 
   // `start`: no read under this lease can be older.
-  Versions(Duration orphan_time, std::uint64_t start) : open_(orphan_time), latest_(start) {}
+  Versions(Duration orphan_time, std::uint64_t start) : open_(orphan_time), orphan_time_(orphan_time), latest_(start) {}
 
   // A read begins: its snapshot is not known yet, but cannot be older than any that is.
   Id begin_read() {
@@ -43,14 +43,14 @@ class Versions {
     open_.expire(now);
     if (!open_.next_expiry()) unanswered_since_.reset();
   }
-  // True when some request has had no answer for so long. What it may undo is mended by the lease after this one: only of
-  // a lease that ended does the database hand out the deletes again.
+  // True when some request has had no answer for so long, or for orphan_time where that is less. What it may undo is
+  // mended by the lease after this one: only of a lease that ended does the database hand out the deletes again.
   bool unanswered_for(Duration duration, Time now) const {
     std::lock_guard lock(mutex_);
-    return unanswered_since_ && now - *unanswered_since_ >= duration;
+    return unanswered_since_ && now - *unanswered_since_ >= std::min(duration, orphan_time_);
   }
-  // What checkpoints take as settled_below. With nothing open there is no bound: whatever is read from now on is as new as
-  // any delete in the ledger.
+  // What checkpoints take as settled_below. With nothing open there is no bound: whatever is read from now on is as new
+  // as any delete in the ledger.
   std::uint64_t settled_below() const {
     std::lock_guard lock(mutex_);
     return open_.least().value_or(INT64_MAX);
@@ -58,11 +58,13 @@ class Versions {
   void set_orphan_time(Duration orphan_time) {
     std::lock_guard lock(mutex_);
     open_.set_orphan_time(orphan_time);
+    orphan_time_ = orphan_time;
   }
 
  private:
   mutable std::mutex mutex_;
   OpenRequests open_;
+  Duration orphan_time_;
   std::optional<Time> unanswered_since_;
   std::uint64_t latest_;
 };

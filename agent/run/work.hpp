@@ -18,8 +18,8 @@ struct Drained {
   bool stale = false;  // a signal was met: the delivery has been marked
 };
 
-// One window, from the lane's cursor to a new snapshot; documents come over at most so many connections at once. One that
-// touches no document moves the cursor only if `move_anyway`, so that an idle delivery writes nothing.
+// One window, from the lane's cursor to a new snapshot; documents come over at most so many connections at once. One
+// that touches no document moves the cursor only if `move_anyway`, so that an idle delivery writes nothing.
 Drained drain_window(Lane& lane, int fetchers, bool move_anyway);
 
 // One range of a request; returns the request's new phase.

@@ -27,16 +27,16 @@ void add(MetricFamily& to, std::vector<ClientMetric::Label> labels, double value
 std::string metrics_text(const AgentIdentity& identity, const std::vector<DatabaseStatus>& databases) {
   MetricFamily info = family("conveyor_agent_info", "The agent; the value is always 1.", MetricType::Gauge);
   MetricFamily up = family("conveyor_database_connected", "1 while the control connection stands.", MetricType::Gauge);
-  MetricFamily sync = family("conveyor_database_sync_age_seconds", "Since the database last answered a heartbeat.",
-                             MetricType::Gauge);
+  MetricFamily sync =
+      family("conveyor_database_sync_age_seconds", "Since the database last answered a heartbeat.", MetricType::Gauge);
   MetricFamily documents = family("conveyor_documents_total", "Documents by what became of them.", MetricType::Counter);
   MetricFamily retries = family("conveyor_retries_total", "Documents that had to be sent again.", MetricType::Counter);
-  MetricFamily windows = family("conveyor_windows_total", "Windows of the change log acknowledged.",
-                                MetricType::Counter);
-  MetricFamily bytes = family("conveyor_target_bytes_in_memory", "Documents on their way to the delivery's target.",
-                              MetricType::Gauge);
-  MetricFamily throttled = family("conveyor_delivery_throttled", "1 while something slows or holds the delivery.",
-                                  MetricType::Gauge);
+  MetricFamily windows =
+      family("conveyor_windows_total", "Windows of the change log acknowledged.", MetricType::Counter);
+  MetricFamily bytes =
+      family("conveyor_target_bytes_in_memory", "Documents on their way to the delivery's target.", MetricType::Gauge);
+  MetricFamily throttled =
+      family("conveyor_delivery_throttled", "1 while something slows or holds the delivery.", MetricType::Gauge);
 
   add(info, {{"name", identity.name}, {"version", identity.version}}, 1);
   for (const DatabaseStatus& database : databases) {

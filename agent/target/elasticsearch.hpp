@@ -5,8 +5,8 @@
 // fault, so that send() never ends in Outcome::shrink. Halves are slices of the one body: nothing is copied.
 //
 // What is sent goes to an alias that only our index has, and never makes an index (elasticsearch_names.hpp). Before a
-// destination is written to, and every few seconds while it is, the index's uuid and the mark in its _meta are looked at:
-// one that was restored from a snapshot has the alias too, and older documents.
+// destination is written to, and every few seconds while it is, the index's uuid and the mark in its _meta are looked
+// at: one that was restored from a snapshot has the alias too, and older documents.
 //
 // Threads: all state of sending lives on the HTTP client's thread and has no lock; what condition() needs has one.
 #pragma once

@@ -176,8 +176,8 @@ Result<IndexState> Elasticsearch::adopt(const Destination& destination, const st
                     "conveyor.resume_delivery({})",
                     index, json_integer_value(count), sql_literal(destination.delivery)));
   try {
-    const IndexPlan plan = plan_index(destination.columns, index_options(destination), {}, destination.origin,
-                                      destination.delivery, true);
+    const IndexPlan plan =
+        plan_index(destination.columns, index_options(destination), {}, destination.origin, destination.delivery, true);
     // It may have been made for a fill; if there is none now, what was set aside for it comes back at once.
     const IndexState state = write_stored(index, {}, true, parse_json(plan.restore).get());
     return will_fill ? Result<IndexState>{state, {}} : finish_fill(destination, state);

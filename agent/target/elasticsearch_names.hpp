@@ -27,9 +27,10 @@ inline std::string url_segment(std::string_view text) {
   return out;
 }
 
-// The alias that is written to. Documents go to an alias with require_alias=true, since a bulk request to the name of an
-// index that someone deleted would make a new one: without our mapping, without our alias, and nobody would notice. It is
-// ours alone and has one index, so that it also tells an index of ours from one that somebody made anew under its name.
+// The alias that is written to. Documents go to an alias with require_alias=true, since a bulk request to the name of
+// an index that someone deleted would make a new one: without our mapping, without our alias, and nobody would notice.
+// It is ours alone and has one index, so that it also tells an index of ours from one that somebody made anew under its
+// name.
 inline std::string write_alias(const std::string& index) { return index + "-write"; }
 
 // Asks for what is_ours() and uuid_of() read, and for the aliases.
@@ -71,7 +72,8 @@ inline std::string missing(const std::string& index, const std::string& delivery
 inline std::string replaced(const std::string& index, const std::string& delivery) {
   const std::string name = sql_literal(delivery);
   return fmt::format(
-      "index \"{}\" in the target is not the one that was delivered to (restored, or made anew); to bring it up to date "
+      "index \"{}\" in the target is not the one that was delivered to (restored, or made anew); to bring it up to "
+      "date "
       "run: SELECT conveyor.resync_all({}); SELECT conveyor.resume_delivery({})",
       index, name, name);
 }

@@ -91,7 +91,8 @@ void Elasticsearch::request(Part part, const std::string& node) {
   // The server gives up before we do, so that what it says is heard.
   const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(request_timeout_ / 2).count();
   request.url = fmt::format(
-      "{}/{}/_bulk?require_alias=true&timeout={}ms&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
+      "{}/{}/"
+      "_bulk?require_alias=true&timeout={}ms&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
       node, url_segment(write_alias(sending.index)), timeout);
   request.content_type = "application/x-ndjson";
   if (guarded(part)) {

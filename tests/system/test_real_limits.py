@@ -121,24 +121,6 @@ def test_what_a_person_must_mend_holds_the_delivery_and_it_says_what(live, datab
     assert assert_equal_both_ways(orders) == shop.ORDERS - 1
 
 
-def test_a_shard_that_is_nowhere_is_waited_for_and_no_document_is_given_up(live, database, server):
-    orders, agent = live
-    index = orders.index()
-    node = next(iter(server.search.call("GET", "/_nodes/_local?filter_path=nodes.*.name")["nodes"]))
-    server.search.put_settings(index, {"index.routing.allocation.require.box": "none"})
-    cancel = {"index": index, "shard": 0, "node": node, "allow_primary": True}
-    server.search.call("POST", "/_cluster/reroute", {"commands": [{"cancel": cancel}]})
-    try:
-        database.sql("UPDATE shop.orders SET status = 'meanwhile' WHERE id <= 300")
-        # One document alone: it fails as often as it is sent, and is not to blame.
-        orders.wait_status(lambda status: status["retries"] > 3 and "shard" in (status["throttle"] or ""), "it says why it waits", 30)
-        assert orders.state() == "live" and orders.dead_letters() == {}
-    finally:
-        server.search.put_settings(index, {"index.routing.allocation.require.box": None})
-    orders.wait_delivered(agent)
-    assert_equal_both_ways(orders)
-
-
 def test_a_server_that_stands_still_and_one_that_is_killed_lose_nothing(live, database, server):
     orders, agent = live
     server.signal(signal.SIGSTOP)

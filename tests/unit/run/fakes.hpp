@@ -29,10 +29,14 @@ class Frame {
     put_number(text_, version, 8);
     return bytes(snapshot);
   }
-  Frame& document(const std::string& key, const std::string& document) { return record('d').bytes(key).bytes(document); }
+  Frame& document(const std::string& key, const std::string& document) {
+    return record('d').bytes(key).bytes(document);
+  }
   Frame& missing(const std::string& key) { return record('m').bytes(key); }
   Frame& key(const std::string& key) { return record('k').bytes(key); }
-  Frame& rejected(const std::string& key, const std::string& type) { return record('x').bytes(key).bytes(type).bytes("no"); }
+  Frame& rejected(const std::string& key, const std::string& type) {
+    return record('x').bytes(key).bytes(type).bytes("no");
+  }
   Frame& signal(char kind, const std::string& reason) {
     record('s').text_ += kind;
     return bytes(reason);
@@ -61,7 +65,8 @@ class Frame {
 
 class OneFrame : public Answer {
  public:
-  OneFrame(std::string frame, std::optional<DatabaseError> error = {}) : frame_(std::move(frame)), error_(std::move(error)) {}
+  OneFrame(std::string frame, std::optional<DatabaseError> error = {})
+      : frame_(std::move(frame)), error_(std::move(error)) {}
   bool next(std::string_view& frame) override {
     if (error_ && (frame_.empty() || given_)) throw *error_;
     if (given_) return false;
@@ -113,12 +118,12 @@ class FakeStore : public Store {
 
   Events& events;
   std::mutex mutex;
-  std::map<std::string, std::string> view;         // key → document
-  std::set<std::string> poisoned;                  // the view fails for these keys
-  std::vector<std::string> windows;                // frames of coming windows; then empty ones
-  std::vector<Range> ranges;                       // to be claimed
-  std::map<std::string, std::string> failures;     // call → SQLSTATE, once
-  std::optional<DatabaseError> end_with;           // how the next answer of fetch_keys() ends, once
+  std::map<std::string, std::string> view;      // key → document
+  std::set<std::string> poisoned;               // the view fails for these keys
+  std::vector<std::string> windows;             // frames of coming windows; then empty ones
+  std::vector<Range> ranges;                    // to be claimed
+  std::map<std::string, std::string> failures;  // call → SQLSTATE, once
+  std::optional<DatabaseError> end_with;        // how the next answer of fetch_keys() ends, once
   std::uint64_t version = 100;
   std::atomic<std::chrono::milliseconds> fetch_timeout{std::chrono::milliseconds(0)};
   Checkpoint last;
@@ -262,11 +267,11 @@ class FakeTarget : public Target {
 
   Events& events;
   using Decide = std::function<SendResult(const Body&)>;
-  Decide decide;                    // default: everything is done
-  std::vector<std::string> ids;     // what list_ids() finds
+  Decide decide;                           // default: everything is done
+  std::vector<std::string> ids;            // what list_ids() finds
   std::optional<Failure> prepare_failure;  // once
-  bool keep_state = false;          // prepare() returns the state as it was stored
-  bool silent = false;              // keeps the requests unanswered in `kept`
+  bool keep_state = false;                 // prepare() returns the state as it was stored
+  bool silent = false;                     // keeps the requests unanswered in `kept`
   std::vector<Done> kept;
   std::chrono::milliseconds delay{0};  // answers so much later, on another thread
   std::list<std::jthread> later;
@@ -278,7 +283,8 @@ class FakeTarget : public Target {
     return result;
   }
 
-  void append_document(Body& body, std::string_view key, std::uint64_t version, std::string_view document) const override {
+  void append_document(Body& body, std::string_view key, std::uint64_t version,
+                       std::string_view document) const override {
     append(body, key, version, document, false);
   }
   void append_delete(Body& body, std::string_view key, std::uint64_t version) const override {

@@ -84,7 +84,9 @@ TEST(Runner, HoldsTheDeliveryWhenTheViewIsGone) {
 }
 
 TEST(Runner, HoldsTheDeliveryWhenTheDestinationIsNotOurs) {
-  Stage stage(spec(), [](FakeStore&, FakeTarget& target) { target.prepare_failure = Failure{Outcome::hold, "not ours"}; });
+  Stage stage(spec(), [](FakeStore&, FakeTarget& target) {
+    target.prepare_failure = Failure{Outcome::hold, "not ours"};
+  });
   EXPECT_TRUE(stage.events.wait_for("hold not ours"));
 }
 

@@ -16,8 +16,7 @@ TEST(DrainWindow, FetchesAtTheWindowsSnapshotAndMovesTheCursorThere) {
   bench.store.windows = {Frame().head(50, "50:50:").key("a").key("b").end()};
   const Drained drained = drain_window(bench.lane, 1, true);
   EXPECT_EQ(drained.keys, 2);
-  EXPECT_THAT(bench.events.all(),
-              ElementsAre("fetch_keys 2 at 50:50:", "fence 100 b", "send a -b", "advance 50:50:"));
+  EXPECT_THAT(bench.events.all(), ElementsAre("fetch_keys 2 at 50:50:", "fence 100 b", "send a -b", "advance 50:50:"));
   EXPECT_EQ(bench.lane.cursor(), "50:50:");
 }
 
@@ -71,8 +70,8 @@ TEST(Sweep, DeletesWhatTheTargetHasAndTheViewHasNot) {
   bench.store.view = {{"a", "{}"}};
   bench.target.ids = {"a", "left"};
   sweep(bench.lane, {1, "recheck", "sweep", "open", "s"});
-  EXPECT_THAT(bench.events.all(), ElementsAre("fetch_keys 1 at s", "fence 100 left", "send -left", "advance ",
-                                              "sweep_finish"));
+  EXPECT_THAT(bench.events.all(),
+              ElementsAre("fetch_keys 1 at s", "fence 100 left", "send -left", "advance ", "sweep_finish"));
 }
 
 TEST(DeliverRequested, GoesPageByPageAndEndsTheRequest) {
