@@ -27,7 +27,12 @@ BEGIN
     PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
     SELECT s.held_reason INTO held FROM conveyor.delivery_state s WHERE s.delivery = resume_delivery.delivery FOR UPDATE;
     UPDATE conveyor.delivery_state s
-       SET paused_at = NULL, paused_reason = NULL, held_at = NULL, held_reason = NULL, throttle = NULL, updated_at = clock_timestamp()
+       SET paused_at = NULL, paused_reason = NULL, held_at = NULL, held_reason = NULL, throttle = NULL, updated_at = clock_timestamp(),
+           -- What is to be sent from the beginning after a hold is there to fill a destination that went missing: nothing counts
+           -- as delivered before that is done, not even in the moment until the agent has made it anew.
+           index = CASE WHEN s.held_at IS NOT NULL AND EXISTS (SELECT FROM conveyor.request r
+                                                                WHERE r.delivery = s.delivery AND r.state = 'open' AND r.kind = 'resync_all' AND r.ranges = 0)
+                        THEN s.index || '{"filling": true}' ELSE s.index END
      WHERE s.delivery = resume_delivery.delivery;
     PERFORM conveyor.write_journal('resume delivery', delivery, 'was held: ' || held);
 END

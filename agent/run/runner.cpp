@@ -49,6 +49,10 @@ void Runner::update(DeliverySpec spec) {
   std::lock_guard lock(mutex_);
   spec_ = std::move(spec);
   exhausted_.clear();
+  if (!prepared_) {
+    index_ = spec_.index;
+    filling_index_ = is_filling(index_);
+  }
   lane_->winding_down = shutting_down_ || !spec_.may_work();
   workers_.remove_if([](const Worker& worker) { return worker.over.load(); });
   start_workers_locked();

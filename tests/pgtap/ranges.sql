@@ -1,7 +1,7 @@
 -- Ranges of a backfill: handed out once, taken over from a lost lease, checkpointed; a re-check is swept at the end.
 BEGIN;
 \ir fixture.psql
-SELECT plan(30);
+SELECT plan(32);
 
 INSERT INTO shop.orders SELECT n, 'new' FROM generate_series(1, 250) AS n;
 SELECT conveyor.create_delivery('d', 'orders', 'search', options => '{"range_size": 100}') \g /dev/null
@@ -45,6 +45,14 @@ SELECT is((state, percent), ('live'::text, 100.0), 'the delivery is live') FROM 
 UPDATE conveyor.delivery_state SET index = '{"name": "i", "filling": true}';
 SELECT is((state, pending, lag), ('backfilling'::text, NULL::bigint, NULL::interval), 'but not while its index is being filled, by whatever request') FROM conveyor.delivery_status;
 UPDATE conveyor.delivery_state SET index = '{"name": "i", "filling": false}';
+
+-- The remedy for a destination that went missing: nothing counts as delivered from the moment of its resumption on.
+SELECT conveyor.hold('d', pg_temp.lease(), 'index "i" is missing in the target'), conveyor.resync_all('d'), conveyor.resume_delivery('d') \g /dev/null
+SELECT is((state, lag), ('backfilling'::text, NULL::interval), 'sending all again after a hold fills the destination') FROM conveyor.delivery_status;
+UPDATE conveyor.delivery_state SET index = '{"name": "i", "filling": false}';
+SELECT conveyor.resume_delivery('d') \g /dev/null
+SELECT is(state, 'live', 'but not without a hold') FROM conveyor.delivery_status;
+SELECT conveyor.cancel_resync(id) FROM conveyor.request WHERE kind = 'resync_all' AND state = 'open' \g /dev/null
 
 -- A re-check goes both ways.
 SELECT conveyor.mark_stale('d', pg_temp.lease(), 'shop.orders was truncated') \g /dev/null
