@@ -43,11 +43,12 @@ class Versions {
     open_.expire(now);
     if (!open_.next_expiry()) unanswered_since_.reset();
   }
-  // True when some request has had no answer for so long, or for orphan_time where that is less. What it may undo is
-  // mended by the lease after this one: only of a lease that ended does the database hand out the deletes again.
+  // True when some request has had no answer for so long, or for half of orphan_time where that is less (then it would
+  // expire). What it may undo is mended by the lease after this one: only of a lease that ended does the database hand
+  // out the deletes again.
   bool unanswered_for(Duration duration, Time now) const {
     std::lock_guard lock(mutex_);
-    return unanswered_since_ && now - *unanswered_since_ >= std::min(duration, orphan_time_);
+    return unanswered_since_ && now - *unanswered_since_ >= std::min(duration, orphan_time_ / 2);
   }
   // What checkpoints take as settled_below. With nothing open there is no bound: whatever is read from now on is as new
   // as any delete in the ledger.
