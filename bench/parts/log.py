@@ -71,7 +71,8 @@ def _large_windows(bench, cluster, results):
                 _update(db, times - 1)
                 _set_cursor(db, "once")
                 _update(db)
-                assert _changes(db, "ten_times") == keys * times and _changes(db, "once") == keys
+                _check_recorded(db, "ten_times", keys * times)
+                _check_recorded(db, "once", keys)
             elif variant == PGQ:
                 db.run("SELECT pgq.register_consumer('bench', 'reader')")
                 _update(db, 1)          # ten times would take minutes
@@ -114,9 +115,12 @@ def _timed(keys, work):
     return {"keys_per_second": keys / (time.perf_counter() - began)}
 
 
-def _changes(db, delivery):
-    return db.value("SELECT changes FROM conveyor.log_pending((SELECT cursor FROM conveyor.delivery_state WHERE delivery = %s), "
+def _check_recorded(db, delivery, expected):
+    """A key counts again when a spill of the buffer falls between a row's old and its new image."""
+    recorded = db.value("SELECT changes FROM conveyor.log_pending((SELECT cursor FROM conveyor.delivery_state WHERE delivery = %s), "
                     "(SELECT array_agg(capture) FROM conveyor.capture WHERE retired_at IS NULL))", (delivery,))
+    if not expected <= recorded <= expected * 1.001:
+        raise RuntimeError(f"{recorded} changes lie before {delivery}, not {expected}")
 
 
 def _window(db, delivery, expected):
@@ -154,8 +158,7 @@ def _small_windows(bench, cluster, results):
                 _multiply(db, factor)
             _set_cursor(db, "live")
             db.run("CHECKPOINT")
-            backlog = _changes(db, "slow")
-            assert backlog == keys * (factor if name == LARGE else 1), backlog
+            _check_recorded(db, "slow", keys * (factor if name == LARGE else 1))
     bench.say(f"{windows} windows of {WINDOW_CHANGES} changes before each backlog")
     databases = {SMALL: "backlog_small", LARGE: "backlog_large"}
     writers = {name: cluster.connect(database) for name, database in databases.items()}
