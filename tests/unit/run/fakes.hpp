@@ -121,6 +121,7 @@ class FakeStore : public Store {
   std::map<std::string, std::string> view;      // key → document
   std::set<std::string> poisoned;               // the view fails for these keys
   std::vector<std::string> windows;             // frames of coming windows; then empty ones
+  bool writers_never_rest = false;              // instead of these, a window with a key `a` every time
   std::vector<Range> ranges;                    // to be claimed
   std::map<std::string, std::string> failures;  // call → SQLSTATE, once
   std::optional<DatabaseError> end_with;        // how the next answer of fetch_keys() ends, once
@@ -132,7 +133,10 @@ class FakeStore : public Store {
     fail("window_keys");
     std::lock_guard lock(mutex);
     std::string frame = Frame().head(version, "100:100:").end();
-    if (!windows.empty()) {
+    if (writers_never_rest) {
+      const std::string until = std::to_string(++version) + ":" + std::to_string(version) + ":";
+      frame = Frame().head(version, until).key("a").end();
+    } else if (!windows.empty()) {
       frame = windows.front();
       windows.erase(windows.begin());
     }
