@@ -2,7 +2,7 @@
 -- reference that docs/settings.md is made from.
 
 CREATE TABLE conveyor.option_definition (
-    object         text NOT NULL CHECK (object IN ('target', 'feed', 'delivery')),
+    object         text NOT NULL CHECK (object IN ('target', 'feed', 'delivery', 'migration', 'job')),
     kind           text,                -- kind of target; NULL: all
     name           text NOT NULL,
     type           text NOT NULL CHECK (type IN ('integer', 'real', 'boolean', 'text', 'interval', 'bytes', 'object', 'text_array', 'url', 'path')),
@@ -11,12 +11,14 @@ CREATE TABLE conveyor.option_definition (
     maximum        text,
     required       boolean NOT NULL DEFAULT false,
     description    text NOT NULL,
+    choices        text[],              -- the texts that there are; NULL: any
     UNIQUE (object, kind, name),
     CHECK (kind IS NULL OR object = 'target'),
+    CHECK (choices IS NULL OR type = 'text'),
     CHECK (NOT (required AND default_value IS NOT NULL))
 );
 CREATE UNIQUE INDEX option_definition_common ON conveyor.option_definition (object, name) WHERE kind IS NULL;
-COMMENT ON TABLE conveyor.option_definition IS 'the options of targets, feeds and deliveries: type, range, default, meaning';
+COMMENT ON TABLE conveyor.option_definition IS 'the options of targets, feeds, deliveries, migrations and jobs: type, range, default, meaning';
 
 -- The value as the agent reads it: intervals in milliseconds, sizes in bytes, all else as it was written.
 CREATE FUNCTION conveyor.option_plain(type text, value jsonb) RETURNS jsonb
@@ -55,7 +57,7 @@ BEGIN
         WHEN 'integer' THEN 'a whole number'
         WHEN 'real' THEN 'a number'
         WHEN 'boolean' THEN 'true or false'
-        WHEN 'text' THEN 'a text'
+        WHEN 'text' THEN coalesce(array_to_string(definition.choices, ' or '), 'a text')
         WHEN 'interval' THEN 'an interval such as "30 s"'
         WHEN 'bytes' THEN 'a size such as "5MB", or a number of bytes'
         WHEN 'object' THEN 'an object'
@@ -73,7 +75,7 @@ BEGIN
                WHEN 'text_array' THEN json_type = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE json_type WHEN 'array' THEN value ELSE '[]' END) AS e WHERE jsonb_typeof(e) <> 'string' OR e = '""')
                WHEN 'url' THEN json_type = 'string' OR (json_type = 'array' AND value <> '[]' AND NOT EXISTS (SELECT FROM jsonb_array_elements(CASE json_type WHEN 'array' THEN value ELSE '[]' END) AS e WHERE jsonb_typeof(e) <> 'string'))
                WHEN 'path' THEN json_type = 'string' AND plain LIKE '/%'
-               ELSE json_type = 'string'
+               ELSE json_type = 'string' AND (plain = ANY (definition.choices)) IS NOT FALSE
            END) THEN
         problem := format('%s is not %s', left(value::text, 200), expected);
     END IF;

@@ -23,6 +23,7 @@ CREATE TABLE conveyor.job_definition (
     follow       boolean NOT NULL,
     options      jsonb NOT NULL CHECK (jsonb_typeof(options) = 'object'),
     search_path  text NOT NULL,            -- the one in force when the job was added; batches run with it
+    targets      regclass[] NOT NULL DEFAULT '{}',   -- tables that the statement writes to, as far as they are known
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (migration, job),
     CHECK ((statement IS NULL) <> (call IS NULL)),
@@ -122,6 +123,8 @@ CREATE TABLE conveyor.job_worker (
     rows_done   bigint NOT NULL DEFAULT 0,        -- rows of the source that its batches have covered
     retries     bigint NOT NULL DEFAULT 0,
     last_key    text[],
+    waiters     int NOT NULL DEFAULT 0,           -- sessions that waited for its locks at the end of a batch
+    waiters_at  timestamptz,                      -- when that was looked at
     updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (id, worker)
 ) WITH (fillfactor = 50);

@@ -13,14 +13,21 @@ DO $$
 DECLARE
     -- Whoever reads; the functions are those that the views call.
     views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
-                                       'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition'];
-    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered', 'audit'];
+                                       'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
+                                       'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'throttle_kind'];
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered', 'audit',
+                                       'job_option', 'relation_rows', 'job_rate', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
                                        'create_delivery', 'alter_delivery', 'drop_delivery', 'pause_delivery', 'resume_delivery',
                                        'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
-                                       'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick'];
+                                       'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',
+                                       'create_migration', 'add_job', 'alter_migration', 'alter_job', 'drop_migration',
+                                       'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration'];
+    -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
+    running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
+                                       'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle', 'note_waiters'];
     -- What the agent calls (docs/internals.md, section 3), and no more.
     agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'renew_lease', 'fence', 'advance', 'range_claim', 'range_finish',
                                        'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
@@ -34,13 +41,13 @@ BEGIN
     FOREACH name IN ARRAY views LOOP
         EXECUTE format('GRANT SELECT ON conveyor.%I TO conveyor_reader, conveyor_operator', name);
     END LOOP;
-    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating), ('conveyor_agent', agent) LOOP
+    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating || running), ('conveyor_agent', agent) LOOP
         FOREACH name IN ARRAY functions LOOP
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = 'conveyor'::regnamespace AND proname = name) THEN
                 RAISE EXCEPTION 'no function conveyor.% to grant', name;
             END IF;
             FOR routine IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'conveyor'::regnamespace AND p.proname = name LOOP
-                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, recipients);
+                EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, recipients);
             END LOOP;
         END LOOP;
     END LOOP;

@@ -19,7 +19,7 @@ generate() {
 <!-- Made by tools/settings-reference.sh from the extension itself; do not edit. -->
 # Settings
 
-[Settings of the server](#settings-of-the-server) hold for a whole cluster, database or role; [options](#options) belong to one target, feed or delivery;
+[Settings of the server](#settings-of-the-server) hold for a whole cluster, database or role; [options](#options) belong to one target, feed, delivery, migration or job;
 [the agent](#the-agent) has its command line and a file.
 
 END

@@ -41,19 +41,34 @@ SELECT format('| `%s` | %s | %s | %s |', name, pg_temp.shown(boot_val, unit),
 SELECT '';
 SELECT '## Options';
 SELECT '';
-SELECT 'Given as JSON to `create_target`, `create_feed` and `create_delivery`, merged by `alter_target`, `alter_feed` and `alter_delivery`: `null` brings an option back to its';
-SELECT 'default. A change takes effect within a second. Sizes are written `"5MB"`, durations `"30 s"`. An unknown option, a wrong type or a value out of range is an error.';
+SELECT 'Given as JSON to `create_target`, `create_feed`, `create_delivery`, `create_migration` and `add_job`, merged by `alter_target`, `alter_feed`, `alter_delivery`, `alter_migration` and';
+SELECT '`alter_job`: `null` brings an option back to its default. A change takes effect within a second; for a job, at its next batch. Sizes are written `"5MB"`, durations `"30 s"`.';
+SELECT 'An unknown option, a wrong type or a value out of range is an error.';
 
 SELECT CASE WHEN previous IS DISTINCT FROM title
             THEN format(E'\n### %s\n\n| option | type | default | range | meaning |\n|---|---|---|---|---|\n', title) ELSE '' END
        || format('| `%s` | %s | %s | %s | %s |', name, replace(type, '_', ' '),
                  coalesce('`' || default_value::text || '`', CASE WHEN required THEN '*required*' ELSE '' END),
-                 CASE WHEN minimum IS NOT NULL AND maximum IS NOT NULL THEN format('%s … %s', minimum, maximum)
+                 CASE WHEN choices IS NOT NULL THEN array_to_string(choices, ', ')
+                      WHEN minimum IS NOT NULL AND maximum IS NOT NULL THEN format('%s … %s', minimum, maximum)
                       WHEN minimum IS NOT NULL THEN format('at least %s', minimum)
                       WHEN maximum IS NOT NULL THEN format('at most %s', maximum) ELSE '' END,
                  pg_temp.cell(description))
   FROM (SELECT o.*, lag(title) OVER w AS previous
-          FROM (SELECT d.*, CASE WHEN kind IS NULL THEN format('Of every %s', object) ELSE format('Of a %s of kind `%s`', object, kind) END AS title
-                  FROM conveyor.option_definition d) o
+          FROM (SELECT d.*, CASE WHEN kind IS NOT NULL THEN format('Of a %s of kind `%s`', object, kind)
+                                 WHEN object = 'job' THEN 'Of every job. Given to a migration, they hold for all its jobs that have no own (but for `where` and `delete_statement`)'
+                                 ELSE format('Of every %s', object) END AS title
+                  FROM conveyor.option_definition d
+                 WHERE object <> 'migration' OR NOT EXISTS (SELECT FROM conveyor.option_definition j WHERE j.object = 'job' AND j.name = d.name)) o
         WINDOW w AS (ORDER BY object DESC, kind NULLS FIRST, required DESC, name COLLATE "C")) q
  ORDER BY object DESC, kind NULLS FIRST, required DESC, name COLLATE "C";
+
+SELECT '';
+SELECT '### Throttles of migrations';
+SELECT '';
+SELECT 'What the option `throttles` of a job or migration may set: each is a limit, or `false` to look away. A batch begins only while no signal is above its limit; one that cannot be read';
+SELECT 'counts as above. The views `migration_status` and `job_status` show what holds a job, as "signal observed > limit".';
+SELECT '';
+SELECT '| throttle | type | default | meaning |';
+SELECT '|---|---|---|---|';
+SELECT format('| `%s` | %s | `%s` | %s |', name, type, default_limit, pg_temp.cell(description)) FROM conveyor.throttle_kind ORDER BY name;
