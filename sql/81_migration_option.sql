@@ -2,7 +2,7 @@
 
 INSERT INTO conveyor.option_definition (object, kind, name, type, default_value, minimum, maximum, required, description, choices) VALUES
 ('job', NULL, 'batch_size', 'integer', '1000', '1', '10000000', false,
- 'Rows of the first batch; the following ones are sized by target_duration.', NULL),
+ 'Rows of the first batch, where max_batch_size allows; the following ones are sized by target_duration.', NULL),
 ('job', NULL, 'min_batch_size', 'integer', '10', '1', '10000000', false,
  'No batch is made smaller than this because it takes long. One that fails is divided further, down to the row.', NULL),
 ('job', NULL, 'max_batch_size', 'integer', '100000', '1', '10000000', false,
@@ -84,16 +84,13 @@ CREATE FUNCTION conveyor.check_migration_options(object text, options jsonb, inh
 AS $$
 DECLARE
     effective jsonb;
-    bound     text;
 BEGIN
     options := conveyor.check_options(object, NULL, options);
     effective := conveyor.option_defaults('job', NULL) || inherited || options;
-    FOREACH bound IN ARRAY ARRAY['min_batch_size', 'batch_size'] LOOP
-        IF (effective ->> bound)::numeric > (effective ->> 'max_batch_size')::numeric THEN
-            RAISE EXCEPTION 'option "%" is larger than "max_batch_size": % and %', bound, effective ->> bound, effective ->> 'max_batch_size'
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'Give both.';
-        END IF;
-    END LOOP;
+    IF (effective ->> 'min_batch_size')::numeric > (effective ->> 'max_batch_size')::numeric THEN
+        RAISE EXCEPTION 'option "min_batch_size" is larger than "max_batch_size": % and %', effective ->> 'min_batch_size', effective ->> 'max_batch_size'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give both.';
+    END IF;
     PERFORM conveyor.check_run_windows(ARRAY(SELECT jsonb_array_elements_text(coalesce(options -> 'run_windows', '[]'))));
     PERFORM conveyor.check_throttles(coalesce(options -> 'throttles', '{}'));
     RETURN options;

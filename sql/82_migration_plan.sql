@@ -71,7 +71,7 @@ CREATE FUNCTION conveyor.put_migration_state(migration text) RETURNS void
 BEGIN ATOMIC
     INSERT INTO conveyor.migration_state (migration) VALUES (put_migration_state.migration) ON CONFLICT DO NOTHING;
     INSERT INTO conveyor.job_state (id, batch_size)
-    SELECT j.id, conveyor.job_option(j.id, 'batch_size')::int FROM conveyor.job_definition j WHERE j.migration = put_migration_state.migration
+    SELECT j.id, least(conveyor.job_option(j.id, 'batch_size')::int, conveyor.job_option(j.id, 'max_batch_size')::int) FROM conveyor.job_definition j WHERE j.migration = put_migration_state.migration
     ON CONFLICT DO NOTHING;
 END;
 

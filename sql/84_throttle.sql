@@ -41,6 +41,12 @@ BEGIN
 END
 $$;
 
+-- The rate: when a job may claim again that claims `rows` rows now. What it did not use is lost, but for the last second's.
+CREATE FUNCTION conveyor.rate_free_at(moment timestamptz, free_at timestamptz, rate numeric, rows bigint) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN CASE WHEN rate > 0 THEN greatest(coalesce(free_at, moment), moment - interval '1 s') + make_interval(secs => (rows / rate)::float8) END;
+
 -- What all collectors say of a job, NULL: nothing.
 CREATE FUNCTION conveyor.observe_throttles(job int) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER
