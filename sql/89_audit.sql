@@ -1,4 +1,4 @@
--- 75: the auditor: compares what feeds and captures rely on with the catalogs.
+-- 89: the auditor: compares what feeds, jobs and captures rely on with the catalogs.
 
 -- A table that feeds watch, or that their views read, may be gone; another one of its name may have taken its place.
 CREATE FUNCTION conveyor.audit_watches() RETURNS TABLE (severity text, object text, problem text, remedy text)
@@ -102,6 +102,8 @@ BEGIN ATOMIC
     SELECT a.* FROM conveyor.audit_watches() AS a
     UNION ALL
     SELECT a.* FROM conveyor.audit_captures() AS a
+    UNION ALL
+    SELECT a.* FROM conveyor.audit_migrations() AS a
     ORDER BY 1, 2, 3;
 END;
-COMMENT ON FUNCTION conveyor.audit() IS 'what no longer holds between feeds, captures and the tables, with the command that mends it';
+COMMENT ON FUNCTION conveyor.audit() IS 'what no longer holds between feeds, jobs, captures and the tables, with the command that mends it';
