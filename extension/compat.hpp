@@ -55,6 +55,15 @@ extern "C" {
   }                                                    \
   extern "C" Datum conveyor_##name(PG_FUNCTION_ARGS)
 
+// What ExecutorRun and its hook take.
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXECUTOR_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS query, direction, count
+#else
+#define COMPAT_EXECUTOR_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count, bool once
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS query, direction, count, once
+#endif
+
 namespace conveyor::compat {
 
 // The number of a relation's file: it changes when the relation is emptied or rewritten.

@@ -2,6 +2,7 @@
 
 #include "capture/transaction.hpp"
 #include "capture/watch_cache.hpp"
+#include "examine/probe.hpp"
 #include "log/segments.hpp"
 #include "settings.hpp"
 
@@ -15,4 +16,5 @@ void _PG_init() {
   conveyor::follow_transactions();
   conveyor::follow_watches();
   conveyor::follow_segments();
+  conveyor::follow_executor();
 }

@@ -24,7 +24,7 @@ DECLARE
                                        'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',
                                        'create_migration', 'add_job', 'alter_migration', 'alter_job', 'drop_migration',
-                                       'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration'];
+                                       'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement'];
     -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
     running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
                                        'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle', 'note_waiters'];

@@ -18,26 +18,40 @@ std::vector<double> own_time(const Statement& statement) {
   return own;
 }
 
-// What a nested loop throws away, it has been given by its inner side: comparing belongs to the same suspect.
-double time_of(const Statement& statement, const std::vector<double>& own, size_t i) {
-  const PlanNode& node = statement.nodes[i];
-  return own[i] + (node.place == Place::repeated && node.parent >= 0 ? own[node.parent] : 0);
+bool repeats(Place place) { return place == Place::repeated || place == Place::subselect; }
+
+// The node at which the repetition begins that this one is part of; itself where there is none.
+size_t repetition(const Statement& statement, size_t i) {
+  for (size_t above = i; statement.nodes[above].place != Place::once; above = statement.nodes[above].parent) {
+    if (repeats(statement.nodes[above].place)) return above;
+    if (statement.nodes[above].parent < 0) break;
+  }
+  return i;
 }
 
 Suspect suspect_of(const Statement& statement, const std::vector<double>& own, size_t i) {
   const PlanNode& node = statement.nodes[i];
+  const PlanNode& repeated = statement.nodes[repetition(statement, i)];
   Suspect suspect;
   suspect.label = node.label;
   suspect.relation = node.relation;
   suspect.advice = node.advice;
   suspect.statement = statement.place;
-  suspect.place = node.place;
-  suspect.milliseconds = time_of(statement, own, i);
+  suspect.place = repeated.place;
+  suspect.milliseconds = own[i];
+  // What a nested loop throws away, it has been given by its inner side: comparing belongs to it.
+  if (repeated.place == Place::repeated && repeated.parent >= 0) suspect.milliseconds += own[repeated.parent];
   return suspect;
 }
 
+// What is kept is read once more than it is given; that is not worth speaking of.
+bool is_kept(const Statement& statement, const PlanNode& node) {
+  return node.parent >= 0 && statement.nodes[node.parent].keeps &&
+         statement.nodes[node.parent].relation == node.relation;
+}
+
 bool same_thing(const Suspect& a, const Suspect& b) {
-  return a.relation == b.relation && a.label == b.label && a.statement == b.statement;
+  return a.relation == b.relation && a.label == b.label && a.statement == b.statement && a.per_row == b.per_row;
 }
 
 }  // namespace
@@ -51,7 +65,7 @@ std::vector<Suspect> find_suspects(std::span<const Statement> statements, double
     for (size_t i = 0; i < statement.nodes.size(); ++i) {
       const PlanNode& node = statement.nodes[i];
       const NodeWork& work = statement.work[i];
-      if (node.reads == Reads::nothing || node.relation.empty()) continue;
+      if (node.reads == Reads::nothing || node.relation.empty() || is_kept(statement, node)) continue;
       Suspect suspect = suspect_of(statement, own, i);
       suspect.per_row = work.loops >= std::max(2.0, batch / 100);
       // What an index has chosen and nobody threw away was wanted; a range of the source is gone through whatever its
@@ -66,7 +80,6 @@ std::vector<Suspect> find_suspects(std::span<const Statement> statements, double
       } else {
         other->read += suspect.read;
         other->milliseconds += suspect.milliseconds;
-        other->per_row |= suspect.per_row;
         if (other->advice.empty()) other->advice = suspect.advice;
       }
     }
