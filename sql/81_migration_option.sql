@@ -53,29 +53,34 @@ INSERT INTO conveyor.option_definition (object, kind, name, type, default_value,
 -- All options of a job as they apply, in plain units (option_plain()): its own, else its migration's, else the defaults. The
 -- throttles of both are laid over each other one by one.
 CREATE FUNCTION conveyor.job_options(job int) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT conveyor.option_defaults('job', NULL)
-           || conveyor.given_options('job', NULL, m.options)
-           || conveyor.given_options('job', NULL, j.options)
-           || jsonb_build_object('throttles', coalesce(m.options -> 'throttles', '{}') || coalesce(j.options -> 'throttles', '{}'))
-      FROM conveyor.job_definition j
-      JOIN conveyor.migration_definition m USING (migration)
-     WHERE j.id = job_options.job;
-END;
+AS $$
+BEGIN
+    RETURN (SELECT jsonb_object_agg(d.name, CASE WHEN d.type IN ('interval', 'bytes') THEN conveyor.option_plain(d.type, v.value) ELSE v.value END)
+                   || jsonb_build_object('throttles', coalesce(m.options -> 'throttles', '{}') || coalesce(j.options -> 'throttles', '{}'))
+              FROM conveyor.job_definition j
+              JOIN conveyor.migration_definition m USING (migration)
+              JOIN conveyor.option_definition d ON d.object = 'job'
+             CROSS JOIN LATERAL (SELECT coalesce(j.options -> d.name, m.options -> d.name, d.default_value)) AS v(value)
+             WHERE j.id = job_options.job AND v.value IS NOT NULL
+             GROUP BY m.options, j.options);
+END
+$$;
 
 -- One of them.
 CREATE FUNCTION conveyor.job_option(job int, name text) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT conveyor.option_plain(d.type, coalesce(j.options -> d.name, m.options -> d.name, d.default_value)) #>> '{}'
-      FROM conveyor.job_definition j
-      JOIN conveyor.migration_definition m USING (migration)
-      JOIN conveyor.option_definition d ON d.object = 'job' AND d.name = job_option.name
-     WHERE j.id = job_option.job;
-END;
+AS $$
+BEGIN
+    RETURN (SELECT conveyor.option_plain(d.type, coalesce(j.options -> d.name, m.options -> d.name, d.default_value)) #>> '{}'
+              FROM conveyor.job_definition j
+              JOIN conveyor.migration_definition m USING (migration)
+              JOIN conveyor.option_definition d ON d.object = 'job' AND d.name = job_option.name
+             WHERE j.id = job_option.job);
+END
+$$;
 
 -- What the options of one row cannot say by themselves. `object` is migration or job; `inherited` what holds where they say nothing.
 CREATE FUNCTION conveyor.check_migration_options(object text, options jsonb, inherited jsonb DEFAULT '{}') RETURNS jsonb
