@@ -15,6 +15,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -22,6 +23,7 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -90,6 +92,15 @@ inline void rebuild_indexes(Oid relation) {
   reindex_relation(nullptr, relation, 0, &params);
 #else
   reindex_relation(relation, 0, &params);
+#endif
+}
+
+// May the role call the function?
+inline AclResult may_execute(Oid function, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE);
+#else
+  return pg_proc_aclcheck(function, role, ACL_EXECUTE);
 #endif
 }
 

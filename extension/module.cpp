@@ -4,6 +4,7 @@
 #include "capture/watch_cache.hpp"
 #include "examine/probe.hpp"
 #include "log/segments.hpp"
+#include "migrate/launch.hpp"
 #include "settings.hpp"
 
 extern "C" {
@@ -17,4 +18,5 @@ void _PG_init() {
   conveyor::follow_watches();
   conveyor::follow_segments();
   conveyor::follow_executor();
+  conveyor::migrate::follow_launches();
 }

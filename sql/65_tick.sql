@@ -2,15 +2,17 @@
 
 -- tick() -> void
 --   Empties segments of the change log that every delivery has left behind and grows the ring where it wrapped onto one
---   that could not be emptied. Cheap when there is nothing to do, safe to call from anywhere at any time.
+--   that could not be emptied. Begins background workers for migrations that run and have none: after a crash, a restart, a
+--   failover, or when there was no free one before. Cheap when there is nothing to do, safe to call from anywhere at any time.
 --   Tables touched: conveyor.log_segment and the segments.
 CREATE FUNCTION conveyor.tick() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM conveyor.log_rotate();
+    PERFORM conveyor.launch_due();
 END
 $$;
 
 COMMENT ON FUNCTION conveyor.tick() IS
-    'housekeeping: empties and grows the change log; safe to call from anywhere at any time';
+    'housekeeping: empties and grows the change log, restarts what a crash left of migrations; safe to call from anywhere at any time';

@@ -58,6 +58,7 @@ INSERT INTO conveyor.migration_transition (object, from_state, to_state, occasio
 ('migration', 'failed',    'cancelled', 'cancel_migration()'),
 ('migration', 'finished',  'running',   'retry_migration() takes dead rows up again'),
 ('job', 'planned',   'running',   'its turn in the list has come'),
+('job', 'planned',   'failed',    'an error before its first batch'),
 ('job', 'planned',   'cancelled', 'cancel_migration()'),
 ('job', 'running',   'finished',  'its last range is done'),
 ('job', 'running',   'following', 'its last range is done, and it follows its source'),
@@ -95,8 +96,7 @@ CREATE TABLE conveyor.job_state (
     position     text[],                            -- last key of the last range that was claimed; NULL: none was
     end_key      text[],                            -- fixed when the job begins; NULL: the source was empty
     exhausted    boolean NOT NULL DEFAULT false,    -- there is nothing left to claim
-    ranges       bigint NOT NULL DEFAULT 0,         -- numbers given to ranges
-    batches      bigint NOT NULL DEFAULT 0,         -- that have been committed; numbers the history
+    ranges       bigint NOT NULL DEFAULT 0,         -- numbers given to ranges, and to failures in the history
     batch_size   int NOT NULL CHECK (batch_size > 0), -- rows of the next range
     rows_total   bigint,                            -- estimate of the rows there are to do, NULL: not known
     free_at      timestamptz,                       -- the rate lets nobody claim before
@@ -139,7 +139,9 @@ CREATE TABLE conveyor.job_range (
     first_key   text[],                           -- exclusive; NULL: from the beginning
     last_key    text[] NOT NULL,                  -- inclusive
     single      boolean NOT NULL DEFAULT false,   -- the one row with last_key: a dead row that is tried again
+    piece       boolean NOT NULL DEFAULT false,   -- half of one that failed
     rows        int NOT NULL,                     -- that there were when it was claimed
+    size        int NOT NULL DEFAULT 1,           -- the batch size it was claimed with
     attempts    int NOT NULL DEFAULT 0,           -- that have failed
     not_before  timestamptz,                      -- the back-off's
     PRIMARY KEY (id, range),
@@ -147,7 +149,8 @@ CREATE TABLE conveyor.job_range (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE conveyor.job_range IS 'ranges of a job that are claimed and not done';
 
--- The latest batches, for sizes, rates and warnings: slot = number % 256, so old ones make room.
+-- The latest batches, for sizes, rates and warnings: slot = number % 256, so old ones make room. A batch has the number of its
+-- range.
 CREATE TABLE conveyor.job_batch (
     id            int REFERENCES conveyor.job_definition (id) ON DELETE CASCADE,
     slot          int CHECK (slot BETWEEN 0 AND 255),

@@ -104,48 +104,16 @@ END
 $$;
 COMMENT ON FUNCTION conveyor.create_migration(text, jsonb) IS 'a plan of jobs, to be added by add_job(); the same definition again does nothing';
 
--- What `statement` may not be, what `call` must take, and the key with its types. Runs with the caller's rights.
---   key  the source's columns that ranges are made of; NULL: its primary key. A unique btree index must be over just these, all NOT NULL.
-CREATE FUNCTION conveyor.analyse_job(source regclass, statement text, call regprocedure, key text[], OUT key_found text[], OUT key_types oid[])
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    given   CONSTANT text[] := $4;
-    numbers int2[];
-    missing text;
-BEGIN
-    IF given IS NULL THEN
-        SELECT i.indkey::int2[] INTO numbers FROM pg_index i WHERE i.indrelid = source AND i.indisprimary;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'table % has no primary key', source
-                USING ERRCODE = 'invalid_table_definition', HINT = 'Give key => ARRAY[…], columns of a unique index that are NOT NULL.';
-        END IF;
-        numbers := numbers[0:(SELECT i.indnkeyatts FROM pg_index i WHERE i.indrelid = source AND i.indisprimary) - 1];
-    ELSE
-        SELECT k.name INTO missing FROM unnest(given) AS k(name)
-         WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped);
-        IF FOUND THEN
-            RAISE EXCEPTION 'column "%" of % does not exist', missing, source USING ERRCODE = 'undefined_column';
-        END IF;
-        numbers := ARRAY(SELECT a.attnum FROM unnest(given) WITH ORDINALITY AS k(name, n)
-                           JOIN pg_attribute a ON a.attrelid = source AND a.attname = k.name ORDER BY k.n);
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-                    WHERE i.indrelid = source AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname = 'btree'
-                      AND i.indnkeyatts = cardinality(numbers)
-                      AND NOT EXISTS (SELECT FROM unnest(numbers) WITH ORDINALITY AS k(number, n) WHERE i.indkey[k.n::int - 1] <> k.number))
-       OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attnum = ANY (numbers) AND NOT a.attnotnull) THEN
-        RAISE EXCEPTION 'no unique index of % is over the columns of the key, all of them NOT NULL', source
-            USING ERRCODE = 'invalid_table_definition',
-                  DETAIL = 'Ranges of rows are read by it: it must find each row once.',
-                  HINT = 'Give key => ARRAY[…] with the columns of such an index, in its order, or make one with CREATE UNIQUE INDEX CONCURRENTLY.';
-    END IF;
-    SELECT array_agg(a.attname::text ORDER BY k.n), array_agg(a.atttypid ORDER BY k.n) INTO key_found, key_types
-      FROM unnest(numbers) WITH ORDINALITY AS k(number, n) JOIN pg_attribute a ON a.attrelid = source AND a.attnum = k.number;
-END
-$$;
+-- analyse_job
+--   key          the source's columns that ranges are made of; NULL: its primary key. A unique btree index must be over just these, all NOT NULL
+--   options      those of the job: where, setup and delete_statement are looked at
+--   search_path  that batches will run with
+-- Returns the key with its types, and the tables that the statement writes to. Whatever a job must not be is an error. Runs with the
+-- caller's rights, and asks for all that the statement needs.
+CREATE FUNCTION conveyor.analyse_job(source regclass, statement text, call regprocedure, key text[], options jsonb DEFAULT '{}', search_path text DEFAULT NULL,
+                                     OUT key_found text[], OUT key_types oid[], OUT targets oid[])
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'conveyor_analyse_job';
 
 -- What batches are made by: when it is no longer what it was, those that have run and those to come would be of different kinds.
 CREATE FUNCTION conveyor.job_fingerprint(job int) RETURNS text
@@ -195,9 +163,9 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Add the job to another migration: SELECT conveyor.create_migration(…).';
     END IF;
 
-    INSERT INTO conveyor.job_definition (migration, job, list, source, statement, call, key, key_types, workers, follow, options, search_path)
+    INSERT INTO conveyor.job_definition (migration, job, list, source, statement, call, key, key_types, workers, follow, options, search_path, targets)
     VALUES (definition.migration, definition.job, definition.list, definition.source, definition.statement, definition.call, definition.key, definition.key_types,
-            definition.workers, definition.follow, definition.options, definition.search_path);
+            definition.workers, definition.follow, definition.options, definition.search_path, definition.targets);
     PERFORM conveyor.put_migration_state(definition.migration);
     PERFORM conveyor.write_journal('add job', definition.migration, format('%s: source %s, list %s', definition.job, definition.source, definition.list));
 END
@@ -246,8 +214,8 @@ BEGIN
     definition.follow := follow;
     definition.options := options;
     definition.search_path := search_path;
-    SELECT a.key, a.key_types::regtype[] INTO definition.key, definition.key_types
-      FROM conveyor.analyse_job(source, statement, call, key) AS a(key, key_types);
+    SELECT a.key_found, a.key_types::regtype[], a.targets::regclass[] INTO definition.key, definition.key_types, definition.targets
+      FROM conveyor.analyse_job(source, statement, call, key, options, search_path) AS a;
     PERFORM conveyor.put_job(definition);
 END
 $$;
@@ -345,7 +313,15 @@ CREATE FUNCTION conveyor.alter_job(migration text, job text, options jsonb) RETU
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    present conveyor.job_definition;
 BEGIN
+    IF options ?| ARRAY['where', 'setup', 'delete_statement'] THEN
+        present := conveyor.find_job(migration, job);
+        PERFORM conveyor.check_owner((conveyor.find_migration(migration)).owner, 'migration', migration);
+        PERFORM conveyor.analyse_job(present.source, present.statement, present.call, present.key,
+                                     conveyor.without_nulls(conveyor.merged_options(present.options, options)), present.search_path);
+    END IF;
     PERFORM conveyor.put_job_options(migration, job, options);
 END
 $$;

@@ -254,6 +254,7 @@ BEGIN
     PERFORM conveyor.check_worker_login(migration);
     PERFORM conveyor.migration_enters(migration, 'running');
     PERFORM conveyor.write_journal('start migration', migration);
+    PERFORM conveyor.launch(migration);
 END
 $$;
 COMMENT ON FUNCTION conveyor.start_migration(text) IS 'run a migration in background workers, from commit on; one that runs is left alone';
@@ -297,6 +298,7 @@ BEGIN
     PERFORM conveyor.migration_enters(migration, 'running');
     PERFORM conveyor.write_journal('resume migration', migration);
     PERFORM conveyor.settle_migration(migration);       -- a batch that was under way may have been the last
+    PERFORM conveyor.launch(migration);
 END
 $$;
 COMMENT ON FUNCTION conveyor.resume_migration(text, boolean) IS 'go on after pause_migration()';
@@ -367,6 +369,7 @@ BEGIN
         PERFORM conveyor.migration_enters(migration, 'running');
     END IF;
     PERFORM conveyor.write_journal('retry migration', migration, format('%s failed jobs, %s dead rows', jobs, rows));
+    PERFORM conveyor.launch(migration);
 END
 $$;
 COMMENT ON FUNCTION conveyor.retry_migration(text, boolean) IS 'go on with failed jobs, and try dead rows again';

@@ -35,12 +35,6 @@ void pin(const char* name, const char* value) {
   set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-// Unless it is named, the schema of temporary tables comes first, and whoever reads may have made some.
-const char* with_temporary_last(const char* path) {
-  if (strstr(path, "pg_temp") != nullptr) return path;
-  return path[strspn(path, " ")] == '\0' ? "pg_catalog, pg_temp" : psprintf("%s, pg_temp", path);
-}
-
 Scope enter(Oid user, int restriction) {
   Scope scope;
   GetUserIdAndSecContext(&scope.user, &scope.security);
@@ -50,6 +44,19 @@ Scope enter(Oid user, int restriction) {
 }
 
 }  // namespace
+
+const char* with_temporary_last(const char* path) {
+  if (strstr(path, "pg_temp") != nullptr) return path;
+  return path[strspn(path, " ")] == '\0' ? "pg_catalog, pg_temp" : psprintf("%s, pg_temp", path);
+}
+
+int settings_enter_pinned() {
+  int level = NewGUCNestLevel();
+  for (const Setting& setting : kPinned) pin(setting.name, setting.value);
+  return level;
+}
+
+void settings_leave(int level) { AtEOXact_GUC(true, level); }
 
 Scope scope_enter_internal(Oid user) {
   Scope scope = enter(user, 0);

@@ -26,4 +26,11 @@ Scope scope_enter_owner(Oid owner, const char* search_path);
 
 void scope_leave(Scope* scope);
 
+// The settings alone, for turning keys into texts and back with the session's own rights. Returns the level to leave.
+int settings_enter_pinned();
+void settings_leave(int level);
+
+// Unless it is named, the schema of temporary tables comes first, and whoever reads may have made some.
+const char* with_temporary_last(const char* search_path);
+
 }  // namespace conveyor

@@ -1,5 +1,7 @@
 #include "fetch/query.hpp"
 
+#include "fetch/comparison.hpp"
+
 extern "C" {
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
@@ -25,40 +27,6 @@ void append_order(StringInfo sql, const Feed* feed) {
   for (int i = 0; i < feed->keys; i++) appendStringInfo(sql, "%sv.%s", i == 0 ? "" : ", ", column(feed, i));
   for (int i = 0; i < feed->keys; i++)
     if (!feed->key[i].exact) appendStringInfo(sql, ", v.%s::pg_catalog.text COLLATE pg_catalog.\"C\"", column(feed, i));
-}
-
-// (a, b) <op> ($n, $n+1) in the order of the columns. Where all operators live in pg_catalog it is a row comparison,
-// which an index on (a, b) serves; else it is spelled out, and an index still serves the first column.
-void append_comparison(StringInfo sql, const Feed* feed, const char* alias, char** columns, bool greater, bool or_equal,
-                       int parameter) {
-  auto name = [&](int i) { return quote_identifier(columns != nullptr ? columns[i] : feed->key[i].name); };
-  auto strict = [&](int i) { return greater ? feed->key[i].greater : feed->key[i].less; };
-  auto lax = [&](int i) { return greater ? feed->key[i].greater_equal : feed->key[i].less_equal; };
-  auto op = [&](int i) { return or_equal ? lax(i) : strict(i); };
-
-  bool same = true;
-  for (int i = 1; i < feed->keys; i++) same = same && strcmp(op(0), op(i)) == 0;
-  if (same) {
-    auto list = [&](auto item) {
-      if (feed->keys > 1) appendStringInfoString(sql, "ROW(");
-      for (int i = 0; i < feed->keys; i++) {
-        if (i > 0) appendStringInfoString(sql, ", ");
-        item(i);
-      }
-      if (feed->keys > 1) appendStringInfoChar(sql, ')');
-    };
-    list([&](int i) { appendStringInfo(sql, "%s.%s", alias, name(i)); });
-    appendStringInfo(sql, " %s ", op(0));
-    list([&](int i) { appendStringInfo(sql, "$%d", parameter + i); });
-    return;
-  }
-  appendStringInfo(sql, "%s.%s %s $%d AND (", alias, name(0), lax(0), parameter);
-  for (int i = 0; i < feed->keys; i++) {
-    bool last = i == feed->keys - 1;
-    appendStringInfo(sql, "%s.%s %s $%d", alias, name(i), last ? op(i) : strict(i), parameter + i);
-    if (!last) appendStringInfo(sql, " OR %s.%s %s $%d AND (", alias, name(i), feed->key[i].equal, parameter + i);
-  }
-  for (int i = 0; i < feed->keys; i++) appendStringInfoChar(sql, ')');
 }
 
 }  // namespace
@@ -109,11 +77,11 @@ const char* query_by_range(const Feed* feed, Wanted wanted, bool first, bool las
     appendStringInfo(&sql, "%sv.%s IS NOT NULL", i == 0 ? "" : " AND ", column(feed, i));
   if (first) {
     appendStringInfoString(&sql, " AND ");
-    append_comparison(&sql, feed, "v", nullptr, true, false, 1);
+    append_comparison(&sql, feed->key, feed->keys, "v", nullptr, true, false, 1);
   }
   if (last) {
     appendStringInfoString(&sql, " AND ");
-    append_comparison(&sql, feed, "v", nullptr, false, true, first ? feed->keys + 1 : 1);
+    append_comparison(&sql, feed->key, feed->keys, "v", nullptr, false, true, first ? feed->keys + 1 : 1);
   }
   append_order(&sql, feed);
   return sql.data;
@@ -136,7 +104,7 @@ const char* query_range_end(const Feed* feed, bool after) {
   appendStringInfo(&sql, "] FROM %s AS r", feed->root_name);
   if (after) {
     appendStringInfoString(&sql, " WHERE ");
-    append_comparison(&sql, feed, "r", feed->root_key, true, false, 1);
+    append_comparison(&sql, feed->key, feed->keys, "r", feed->root_key, true, false, 1);
   }
   appendStringInfoString(&sql, " ORDER BY ");
   for (int i = 0; i < feed->keys; i++)

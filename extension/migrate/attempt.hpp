@@ -1,0 +1,60 @@
+// Trying something that may fail without losing the transaction.
+#pragma once
+
+#include "migrate/session.hpp"
+#include "migrate/timer.hpp"
+
+extern "C" {
+#include "utils/resowner.h"
+}
+
+namespace conveyor::migrate {
+
+// Runs `call` in a subtransaction. NULL where it succeeded; else the error, and nothing of it is left. A limit that
+// `call` has set by timer_start() ends with it. In the foreground a cancel request is no failure: it goes on as an
+// error. No object with a destructor may be made in `call`.
+template <typename Call>
+ErrorData* attempt(const Session& session, Call&& call) {
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  ErrorData* volatile error = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  PG_TRY();
+  {
+    call();
+    timer_stop();
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    bool late = timer_stop();
+    MemoryContextSwitchTo(context);
+    ErrorData* caught = CopyErrorData();
+    bool cancelled = caught->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    if (cancelled && !late && !session.background()) PG_RE_THROW();
+    FlushErrorState();
+    RollbackAndReleaseCurrentSubTransaction();
+    if (cancelled && late) caught->message = pstrdup("canceling the batch due to statement_timeout of its job");
+    error = caught;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return error;
+}
+
+// Runs `call` in a subtransaction and takes back what it did. Its error is an error.
+template <typename Call>
+void undone(Call&& call) {
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  call();
+  RollbackAndReleaseCurrentSubTransaction();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+}
+
+}  // namespace conveyor::migrate

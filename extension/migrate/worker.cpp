@@ -1,0 +1,88 @@
+// The main function of background workers: logs in as the migration's owner and works off a list, or helps with a job.
+#include "failpoint.hpp"
+#include "migrate/ask.hpp"
+#include "migrate/failure.hpp"
+#include "migrate/launch.hpp"
+#include "migrate/lock.hpp"
+#include "migrate/runner.hpp"
+#include "migrate/session.hpp"
+#include "migrate/settle.hpp"
+
+extern "C" {
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "tcop/tcopprot.h"
+
+PGDLLEXPORT void conveyor_migration_worker(Datum argument);
+}
+
+namespace conveyor::migrate {
+
+namespace {
+
+constexpr long kPause = 1000;  // ms before going on after an error that may pass
+
+void work(const Orders& orders) {
+  Session& session = background_session();
+  if (orders.worker == 0)
+    run_list(session, orders.job);
+  else
+    help(session, orders.job, orders.worker);
+}
+
+// Runs it; NULL where it came to its end, else the error that ended it. The transaction is over either way.
+ErrorData* work_guarded(const Orders& orders) {
+  MemoryContext context = CurrentMemoryContext;
+  ErrorData* volatile error = nullptr;
+  PG_TRY();
+  { work(orders); }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    error = CopyErrorData();
+    EmitErrorReport();
+    FlushErrorState();
+    AbortOutOfAnyTransaction();
+    MemoryContextSwitchTo(context);
+  }
+  PG_END_TRY();
+  return error;
+}
+
+// An error outside of any batch: nothing that is claimed is lost by it.
+void record(int job, const ErrorData* error) {
+  Session& session = background_session();
+  session.begin();
+  fail_job(job, error);
+  session.commit();
+}
+
+void run_worker(const Orders& orders) {
+  for (;;) {
+    ErrorData* error = work_guarded(orders);
+    if (error == nullptr) return;
+    if (classify(unpack_sql_state(error->sqlerrcode)) != Failure::transient) {
+      if (int job = job_under_way(); job != 0) record(job, error);
+      return;
+    }
+    background_session().wait(kPause);
+  }
+}
+
+}  // namespace
+
+}  // namespace conveyor::migrate
+
+void conveyor_migration_worker(Datum) {
+  using namespace conveyor::migrate;
+  Orders orders;
+  memcpy(&orders, MyBgworkerEntry->bgw_extra, sizeof orders);
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnectionByOid(orders.database, orders.owner, 0);
+  Role role = orders.worker == 0 ? Role::list : Role::worker;
+  if (!claim_role(role, orders.job, orders.worker)) return;
+  pgstat_report_activity(STATE_RUNNING, nullptr);
+  run_worker(orders);
+}
