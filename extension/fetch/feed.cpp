@@ -149,14 +149,19 @@ char* relation_name(Oid relation) {
 }
 
 KeyColumn key_column(const char* name, Oid type) {
+  return key_column_for("a document key", name, type,
+                        psprintf("Cast the column in the view, for example %s::text.", quote_identifier(name)));
+}
+
+KeyColumn key_column_for(const char* purpose, const char* name, Oid type, const char* hint) {
   Oid base = getBaseType(type);
   TypeCacheEntry* entry = lookup_type_cache(base, TYPECACHE_EQ_OPR | TYPECACHE_BTREE_OPFAMILY);
   if (!OidIsValid(entry->eq_opr) || !OidIsValid(entry->btree_opf) || !OidIsValid(get_array_type(base)) ||
       get_typtype(base) == TYPTYPE_PSEUDO)
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("column \"%s\" of type %s cannot be a document key", name, format_type_be(type)),
-                    errdetail("A key's type needs an array type and a default btree operator class."),
-                    errhint("Cast the column in the view, for example %s::text.", quote_identifier(name))));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("column \"%s\" of type %s cannot be %s", name, format_type_be(type), purpose),
+             errdetail("A key's type needs an array type and a default btree operator class."), errhint("%s", hint)));
   auto strategy = [&](int16 number) {
     return operator_name(get_opfamily_member(entry->btree_opf, entry->btree_opintype, entry->btree_opintype, number));
   };

@@ -48,4 +48,7 @@ char* relation_name(Oid relation);
 // Completes what SQL needs to know of a key column's type; an error for a type that cannot be a key.
 KeyColumn key_column(const char* name, Oid type);
 
+// The same where the key is for something else: what the error says it cannot be, and its hint.
+KeyColumn key_column_for(const char* purpose, const char* name, Oid type, const char* hint);
+
 }  // namespace conveyor

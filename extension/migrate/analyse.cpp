@@ -132,7 +132,7 @@ void require_reads(Query* query, const char* relation, const char* what) {
                ? errdetail("There is a table %s, but the rows of a batch are in the relation \"%s\", without a schema.",
                            name_of(shadow), relation)
                : errdetail("Each batch would do the same; \"%s\" has the rows that it is to work on.", relation),
-           errhint("For example: INSERT INTO shop.orders (id, total) SELECT id, amount FROM %s", relation)));
+           errhint("%s", example_of(relation))));
 }
 
 Query* analyse(const Sql& sql) {

@@ -18,6 +18,7 @@ ErrorData* attempt(const Session& session, Call&& call) {
   MemoryContext context = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
   ErrorData* volatile error = nullptr;
+  volatile bool late = false;
   BeginInternalSubTransaction(nullptr);
   MemoryContextSwitchTo(context);
   PG_TRY();
@@ -28,19 +29,19 @@ ErrorData* attempt(const Session& session, Call&& call) {
   }
   PG_CATCH();
   {
-    bool late = timer_stop();
+    late = timer_stop();
     MemoryContextSwitchTo(context);
-    ErrorData* caught = CopyErrorData();
-    bool cancelled = caught->sqlerrcode == ERRCODE_QUERY_CANCELED;
-    if (cancelled && !late && !session.background()) PG_RE_THROW();
+    error = CopyErrorData();
     FlushErrorState();
     RollbackAndReleaseCurrentSubTransaction();
-    if (cancelled && late) caught->message = pstrdup("canceling the batch due to statement_timeout of its job");
-    error = caught;
   }
   PG_END_TRY();
   MemoryContextSwitchTo(context);
   CurrentResourceOwner = owner;
+  if (error != nullptr && error->sqlerrcode == ERRCODE_QUERY_CANCELED) {
+    if (!late && !session.background()) ReThrowError(error);
+    if (late) error->message = pstrdup("canceling the batch due to statement_timeout of its job");
+  }
   return error;
 }
 
@@ -49,12 +50,22 @@ template <typename Call>
 void undone(Call&& call) {
   MemoryContext context = CurrentMemoryContext;
   ResourceOwner owner = CurrentResourceOwner;
+  ErrorData* volatile error = nullptr;
   BeginInternalSubTransaction(nullptr);
   MemoryContextSwitchTo(context);
-  call();
+  PG_TRY();
+  { call(); }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    error = CopyErrorData();
+    FlushErrorState();
+  }
+  PG_END_TRY();
   RollbackAndReleaseCurrentSubTransaction();
   MemoryContextSwitchTo(context);
   CurrentResourceOwner = owner;
+  if (error != nullptr) ReThrowError(error);
 }
 
 }  // namespace conveyor::migrate

@@ -39,7 +39,8 @@ void read_key(Job* job, const Row& row) {
   int count;
   deconstruct_array(DatumGetArrayTypeP(types), OIDOID, sizeof(Oid), true, TYPALIGN_INT, &type, nullptr, &count);
   job->key = static_cast<KeyColumn*>(palloc(sizeof(KeyColumn) * job->keys));
-  for (int i = 0; i < job->keys; i++) job->key[i] = key_column(names[i], DatumGetObjectId(type[i]));
+  for (int i = 0; i < job->keys; i++)
+    job->key[i] = key_column_for(kKeyPurpose, names[i], DatumGetObjectId(type[i]), kKeyHint);
 }
 
 }  // namespace

@@ -7,6 +7,10 @@
 
 namespace conveyor::migrate {
 
+// For key_column_for().
+constexpr const char* kKeyPurpose = "the key of a job";
+constexpr const char* kKeyHint = "Give key => ARRAY[...] with columns of other types.";
+
 struct Job {
   int id;
   char* migration;

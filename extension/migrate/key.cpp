@@ -82,7 +82,7 @@ void find_key(Job* job, char** names, int count) {
   for (int i = 0; i < count; i++) {
     Form_pg_attribute column = TupleDescAttr(table->rd_att, columns[i] - 1);
     complete = complete && column->attnotnull;
-    job->key[i] = key_column(NameStr(column->attname), column->atttypid);
+    job->key[i] = key_column_for(kKeyPurpose, NameStr(column->attname), column->atttypid, kKeyHint);
   }
   if (!complete || !has_index(table, columns, count))
     ereport(ERROR,

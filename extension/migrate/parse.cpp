@@ -47,10 +47,6 @@ bool can_follow_with(const Node* statement) {
   }
 }
 
-const char* example(const char* relation) {
-  return psprintf("For example: INSERT INTO shop.orders (id, total) SELECT id, amount FROM %s", relation);
-}
-
 // A list of the same name would hide ours, from the whole statement or from a part of it.
 void require_free_name(const Node* statement, const char* what, const char* relation) {
   const WithClause* with = with_of(statement);
@@ -65,6 +61,12 @@ void require_free_name(const Node* statement, const char* what, const char* rela
 
 }  // namespace
 
+const char* example_of(const char* relation) {
+  return strcmp(relation, "gone") == 0
+             ? "For example: DELETE FROM shop.orders o USING gone WHERE gone.id = o.id"
+             : "For example: INSERT INTO shop.orders (id, total) SELECT id, amount FROM batch";
+}
+
 RawStmt* parse_statement(const char* text, const char* what, const char* relation) {
   List* statements = raw_parser(text, RAW_PARSE_DEFAULT);
   if (list_length(statements) != 1)
@@ -77,7 +79,7 @@ RawStmt* parse_statement(const char* text, const char* what, const char* relatio
     ereport(ERROR,
             (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s must be an INSERT, UPDATE, DELETE, MERGE or SELECT", what),
              errdetail("It is repeated for every batch, so it cannot create, alter, call or commit anything."),
-             errhint("%s", example(relation))));
+             errhint("%s", example_of(relation))));
   if (finds_parameter(raw->stmt, nullptr))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_PARAMETER), errmsg("%s cannot have parameters", what),
                     errhint("Rows come from the relation %s; write constants into the statement.", relation)));

@@ -9,6 +9,9 @@ namespace conveyor::migrate {
 // `what` names it in messages: "statement of a job". `relation` is what it reads.
 RawStmt* parse_statement(const char* text, const char* what, const char* relation);
 
+// A hint: how a statement that reads `relation` may look.
+const char* example_of(const char* relation);
+
 // Where the first entry of the statement's own WITH list begins, in bytes; -1 where it has none.
 int with_place(const char* text);
 
