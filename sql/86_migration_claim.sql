@@ -60,6 +60,18 @@ BEGIN ATOMIC
      LIMIT 1;
 END;
 
+-- Has the job yet to begin? Then its row is locked, before its source is: who cancels and drops the source locks in that order.
+CREATE FUNCTION conveyor.job_is_new(job int) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM conveyor.check_job_owner(job);
+    PERFORM FROM conveyor.job_state s WHERE s.id = job AND s.state IN ('planned', 'running') AND s.fingerprint IS NULL FOR UPDATE;
+    RETURN FOUND;
+END
+$$;
+
 -- job_begin
 --   end_key     the source's last key at this moment, NULL where it is empty: where the job ends
 --   rows_total  how many rows there are, about
@@ -87,7 +99,7 @@ $$;
 --   leave  the migration or the job does not run
 -- Tables touched: job_state, job_range.
 CREATE FUNCTION conveyor.job_claim_begin(job int, worker int, OUT verdict text, OUT wait bigint, OUT range bigint, OUT first_key text[], OUT last_key text[],
-                                         OUT single boolean, OUT rows int, OUT attempts int, OUT "position" text[], OUT end_key text[],
+                                         OUT single boolean, OUT piece boolean, OUT rows int, OUT attempts int, OUT "position" text[], OUT end_key text[],
                                          OUT batch_size int, OUT recent real[])
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -108,25 +120,30 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT r.range, r.first_key, r.last_key, r.single, r.rows, r.attempts INTO range, first_key, last_key, single, rows, attempts
+    SELECT r.range, r.first_key, r.last_key, r.single, r.piece, r.rows, r.attempts INTO range, first_key, last_key, single, piece, rows, attempts
       FROM conveyor.job_range r
      WHERE r.id = asked AND r.worker = me AND (r.not_before IS NULL OR r.not_before <= clock_timestamp())
      ORDER BY r.range LIMIT 1
        FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND AND state.exhausted THEN
+    -- While one of its own is put off it begins nothing else: what was in this batch's way is in the next one's, too.
+    SELECT min(r.not_before) INTO due FROM conveyor.job_range r WHERE r.id = asked AND r.worker = me AND r.not_before > clock_timestamp();
+    IF range IS NULL AND due IS NULL AND state.exhausted THEN
         -- Those of a worker that is gone, and halves that another one has no time for. One that is at work has its row locked.
         UPDATE conveyor.job_range r SET worker = me
          WHERE r.id = asked
            AND r.range = (SELECT o.range FROM conveyor.job_range o
                            WHERE o.id = asked AND (o.not_before IS NULL OR o.not_before <= clock_timestamp())
                            ORDER BY o.range LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING r.range, r.first_key, r.last_key, r.single, r.rows, r.attempts INTO range, first_key, last_key, single, rows, attempts;
+        RETURNING r.range, r.first_key, r.last_key, r.single, r.piece, r.rows, r.attempts INTO range, first_key, last_key, single, piece, rows, attempts;
     END IF;
     IF range IS NOT NULL THEN
         verdict := 'batch';
+    ELSIF due IS NOT NULL THEN
+        verdict := 'wait';
+        wait := greatest(least(ceil(extract(epoch FROM due - clock_timestamp()) * 1000), 1000), 1);
     ELSIF NOT state.exhausted AND state.free_at > clock_timestamp() THEN
         verdict := 'wait';
-        wait := least(ceil(extract(epoch FROM state.free_at - clock_timestamp()) * 1000), 1000);
+        wait := greatest(least(ceil(extract(epoch FROM state.free_at - clock_timestamp()) * 1000), 1000), 1);
     ELSIF NOT state.exhausted THEN
         verdict := 'claim';
         position := state.position;
@@ -134,17 +151,17 @@ BEGIN
         batch_size := state.batch_size;
         recent := ARRAY(SELECT b.milliseconds FROM conveyor.job_batch b
                          WHERE b.id = asked AND b.size = state.batch_size AND NOT b.failed ORDER BY b.number DESC LIMIT 20);
-    ELSIF EXISTS (SELECT FROM conveyor.job_range r WHERE r.id = asked AND (me = 0 OR r.worker = me)) THEN
-        verdict := 'wait';
-        SELECT min(r.not_before) INTO due FROM conveyor.job_range r WHERE r.id = asked;
-        wait := least(greatest(ceil(extract(epoch FROM coalesce(due - clock_timestamp(), '50 ms')) * 1000), 10), 1000);
+    ELSIF me = 0 AND EXISTS (SELECT FROM conveyor.job_range r WHERE r.id = asked) THEN
+        verdict := 'wait';                                  -- others are at the last ones
+        wait := 50;
     ELSE
         verdict := 'done';
     END IF;
 END
 $$;
 
--- Enters a range that was found behind `position`: `rows` rows up to last_key. Returns its number.
+-- Enters a range that was found behind `position`: `rows` rows up to last_key. Returns its number; NULL where last_key is, since
+-- nothing was found.
 --   size       the batch size that it was made with, and that the next one begins from
 --   exhausted  it reaches the job's end
 -- Tables touched: job_state, job_range.
@@ -159,13 +176,16 @@ BEGIN
     PERFORM conveyor.check_job_owner(job);
     SELECT s.* INTO state FROM conveyor.job_state s WHERE s.id = job AND s.state = 'running' AND NOT s.exhausted FOR UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'job % has nothing left to claim', job USING ERRCODE = 'object_not_in_prerequisite_state';
+        RAISE EXCEPTION 'job "%" has nothing left to claim', (conveyor.find_job(job)).job USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     UPDATE conveyor.job_state s
-       SET position = job_claim_store.last_key, exhausted = job_claim_store.exhausted, ranges = s.ranges + 1,
+       SET position = coalesce(job_claim_store.last_key, s.position), exhausted = job_claim_store.exhausted, ranges = s.ranges + (job_claim_store.last_key IS NOT NULL)::int,
            batch_size = size, updated_at = clock_timestamp(),
            free_at = CASE WHEN pace > 0 THEN greatest(s.free_at, clock_timestamp()) + make_interval(secs => job_claim_store.rows / pace) END
      WHERE s.id = state.id;
+    IF last_key IS NULL THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO conveyor.job_range (id, range, worker, first_key, last_key, rows, size)
     VALUES (job, state.ranges + 1, worker, state.position, last_key, rows, size);
     RETURN state.ranges + 1;
@@ -201,7 +221,7 @@ BEGIN
        AND EXISTS (SELECT FROM conveyor.job_state s WHERE s.id = take_range.job AND s.state <> 'cancelled')
     RETURNING r.* INTO taken;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'range % of job % is not worker %''s', range, job, worker
+        RAISE EXCEPTION 'range % of job "%" is not worker %''s', range, (conveyor.find_job(job)).job, worker
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'The job was cancelled, or another worker has taken it over: this batch is rolled back.';
     END IF;
     RETURN taken;

@@ -27,9 +27,9 @@ BEGIN
 END
 $$;
 
--- job_put_off: tried again `delay` ms later, and until then smaller batches are made. Returns true when the job has failed by it.
+-- job_put_off: tried again `delay` ms later. `counts`: among the failures that may become too many. Returns true when the job has failed by it.
 -- Tables touched: job_range, job_worker, job_batch, job_state.
-CREATE FUNCTION conveyor.job_put_off(job int, worker int, range bigint, error text, delay bigint) RETURNS boolean
+CREATE FUNCTION conveyor.job_put_off(job int, worker int, range bigint, error text, delay bigint, counts boolean) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,15 +41,15 @@ BEGIN
             failed.attempts + 1, clock_timestamp() + make_interval(secs => delay / 1000.0));
     UPDATE conveyor.job_state s SET last_error = error, updated_at = clock_timestamp() WHERE s.id = failed.id;
     PERFORM conveyor.count_batch(job, worker, 0, 0, 1, NULL);
-    RETURN conveyor.count_failure(failed, error);
+    RETURN counts AND conveyor.count_failure(failed, error);
 END
 $$;
 
 -- job_split: in place of a range that failed, its two halves: up to `middle`, with first_rows rows, and behind it.
---   delay  ms; -1: at once, for it is a row that is at fault, and half of the range that fails is no further failure of the job's.
---          Else the batch was too large, or in somebody's way
+--   delay   ms until they may be tried, and until then smaller batches are made; -1: at once, for it is a row that is at fault
+--   counts  among the failures that may become too many; half of a range that fails is no further one
 -- Returns true when the job has failed by it. Tables touched: job_range, job_worker, job_batch, job_state.
-CREATE FUNCTION conveyor.job_split(job int, worker int, range bigint, middle text[], first_rows int, second_rows int, error text, delay bigint) RETURNS boolean
+CREATE FUNCTION conveyor.job_split(job int, worker int, range bigint, middle text[], first_rows int, error text, delay bigint, counts boolean) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -58,10 +58,9 @@ DECLARE
     due    CONSTANT timestamptz := CASE WHEN delay >= 0 THEN clock_timestamp() + make_interval(secs => delay / 1000.0) END;
     tried  CONSTANT int := failed.attempts + (delay >= 0)::int;
     number CONSTANT bigint := conveyor.number_ranges(job, 2);
-    first_share int := first_rows;
-BEGIN
     -- What is counted as done in the end is what was claimed, though rows may have come and gone since.
-    IF first_share > failed.rows THEN first_share := failed.rows; END IF;
+    first_share CONSTANT int := least(first_rows, failed.rows);
+BEGIN
     INSERT INTO conveyor.job_range (id, range, worker, first_key, last_key, piece, rows, size, attempts, not_before) VALUES
     (failed.id, number, failed.worker, failed.first_key, middle, true, first_share, failed.size, tried, due),
     (failed.id, number + 1, failed.worker, middle, failed.last_key, true, failed.rows - first_share, failed.size, tried, due);
@@ -71,7 +70,7 @@ BEGIN
                              ELSE least(s.batch_size, greatest(failed.size / 2, (conveyor.job_option(s.id, 'min_batch_size'))::int)) END
      WHERE s.id = failed.id;
     PERFORM conveyor.count_batch(job, worker, 0, 0, 1, NULL);
-    RETURN (NOT failed.piece OR delay >= 0) AND conveyor.count_failure(failed, error);
+    RETURN counts AND conveyor.count_failure(failed, error);
 END
 $$;
 
@@ -111,6 +110,9 @@ AS $$
 DECLARE
     state text;
 BEGIN
+    IF NOT EXISTS (SELECT FROM conveyor.job_definition d WHERE d.id = job_fail.job) THEN
+        RETURN;                                             -- dropped: that may be what it failed by
+    END IF;
     PERFORM conveyor.check_job_owner(job);
     SELECT s.state INTO state FROM conveyor.job_state s WHERE s.id = job FOR UPDATE;
     IF state IN ('planned', 'running', 'following') THEN

@@ -19,6 +19,7 @@ enum Column {
   kFirstKey,
   kLastKey,
   kSingle,
+  kPiece,
   kRows,
   kAttempts,
   kPosition,
@@ -28,6 +29,13 @@ enum Column {
 };
 
 constexpr double kExact = 100000;  // rows below which the source is counted instead of estimated
+
+// A source that is dropped leaves its number behind.
+void require_source(const Job* job) {
+  if (job->source_name == nullptr)
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the source of job \"%s\" does not exist any more", job->name)));
+}
 
 // Keys are turned into texts as they will be read.
 Row ask_pinned(const Sql& sql) {
@@ -52,6 +60,7 @@ Range range_of(const Row& row) {
   range.first = row.strings(kFirstKey, &count);
   range.last = row.strings(kLastKey, &count);
   range.single = row.boolean(kSingle);
+  range.piece = row.boolean(kPiece);
   range.rows = row.integer(kRows);
   range.attempts = row.integer(kAttempts);
   return range;
@@ -70,32 +79,38 @@ int size_of_next(const Job* job, const Row& row) {
   return next_size(row.integer(kBatchSize), {milliseconds, static_cast<std::size_t>(count)}, job->size);
 }
 
+bool same_key(const Job* job, char** one, char** other) {
+  for (int i = 0; i < job->keys; i++)
+    if (strcmp(one[i], other[i]) != 0) return false;
+  return true;
+}
+
 // Finds the end of the next range and enters it. While this runs the job's state is locked: claims of one job are made
-// one after another.
-Range enter_new(const Job* job, int worker, const Row& row) {
+// one after another. What is left of a job whose last rows are gone is no batch, but for calls: their ranges tile all
+// numbers.
+Claim enter_new(const Job* job, int worker, const Row& row) {
   int count;
   int size = size_of_next(job, row);
   char** end_key = row.strings(kEndKey, &count);
-  Range range = {};
+  Claim claim = {};
+  Range& range = claim.range;
   range.first = row.strings(kPosition, &count);
   range.last = end_key;
   range.rows = size;
   char** last = ask_key(nth_key_sql(job, &range, size));
-  bool exhausted = last == nullptr;
-  if (exhausted)
+  bool exhausted = last == nullptr || same_key(job, last, end_key);
+  if (last == nullptr)
     range.rows = static_cast<int>(ask_count(job, &range));
   else
     range.last = last;
   failpoint("migrate_claim");
+  bool nothing = range.rows == 0 && (job->statement != nullptr || !has_integer_key(job));
   Parameters parameters;
-  parameters.integer(job->id)
-      .integer(worker)
-      .strings(range.last, job->keys)
-      .integer(range.rows)
-      .integer(size)
-      .boolean(exhausted);
+  parameters.integer(job->id).integer(worker).strings(nothing ? nullptr : range.last, job->keys);
+  parameters.integer(range.rows).integer(size).boolean(exhausted);
   range.number = ask("SELECT conveyor.job_claim_store($1, $2, $3, $4, $5, $6)", parameters).bigint(1);
-  return range;
+  claim.verdict = nothing ? Verdict::wait : Verdict::batch;
+  return claim;
 }
 
 Verdict verdict_of(const char* word) {
@@ -124,15 +139,12 @@ double estimated_rows(const Job* job) {
 }  // namespace
 
 Claim claim_range(const Job* job, int worker) {
+  require_source(job);
   Parameters parameters;
   Row row = ask("SELECT * FROM conveyor.job_claim_begin($1, $2)", parameters.integer(job->id).integer(worker));
   Claim claim = {};
   const char* word = row.string(kVerdict);
-  if (strcmp(word, "claim") == 0) {
-    claim.verdict = Verdict::batch;
-    claim.range = enter_new(job, worker, row);
-    return claim;
-  }
+  if (strcmp(word, "claim") == 0) return enter_new(job, worker, row);
   claim.verdict = verdict_of(word);
   claim.wait = static_cast<long>(row.bigint(kWait));
   if (claim.verdict == Verdict::batch) claim.range = range_of(row);
@@ -150,6 +162,9 @@ char** first_key_of_call(const Job* job, const Range* range) {
 }
 
 void begin_job(const Job* job) {
+  Parameters of_job;
+  if (!ask("SELECT conveyor.job_is_new($1)", of_job.integer(job->id)).boolean(1)) return;
+  require_source(job);
   char** end_key = ask_key(last_key_sql(job));
   double rows = end_key == nullptr ? 0 : estimated_rows(job);
   if (end_key != nullptr && rows < kExact) {

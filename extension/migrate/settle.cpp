@@ -50,17 +50,18 @@ char** middle_of(const Job* job, const Range* range, int64* rows) {
 
 // Each of these returns whether the job has stopped, for more failures than it may have.
 
-bool put_off(const Job* job, int worker, const Range* range, const char* text, int64 delay) {
+bool put_off(const Job* job, int worker, const Range* range, const char* text, int64 delay, bool counts) {
   Parameters parameters;
-  parameters.integer(job->id).integer(worker).bigint(range->number).string(text).bigint(delay);
-  return ask("SELECT conveyor.job_put_off($1, $2, $3, $4, $5)", parameters).boolean(1);
+  parameters.integer(job->id).integer(worker).bigint(range->number).string(text).bigint(delay).boolean(counts);
+  return ask("SELECT conveyor.job_put_off($1, $2, $3, $4, $5, $6)", parameters).boolean(1);
 }
 
 // `delay` -1: both halves may be tried at once.
-bool split(const Job* job, int worker, const Range* range, char** middle, int64 rows, const char* text, int64 delay) {
+bool split(const Job* job, int worker, const Range* range, char** middle, int64 rows, const char* text, int64 delay,
+           bool counts) {
   Parameters parameters;
   parameters.integer(job->id).integer(worker).bigint(range->number).strings(middle, job->keys);
-  parameters.integer(static_cast<int>(rows / 2)).integer(static_cast<int>(rows - rows / 2)).string(text).bigint(delay);
+  parameters.integer(static_cast<int>(rows / 2)).string(text).bigint(delay).boolean(counts);
   return ask("SELECT conveyor.job_split($1, $2, $3, $4, $5, $6, $7, $8)", parameters).boolean(1);
 }
 
@@ -75,19 +76,24 @@ bool dead_row(const Job* job, int worker, const Range* range, char** key, const 
   return ask("SELECT conveyor.job_dead_row($1, $2, $3, $4, $5, $6)", parameters).boolean(1);
 }
 
+// It took too long: fewer rows will not. Or it was in somebody's way: fewer rows will be less so, a few times; but when
+// somebody keeps a lock for an hour, that is no failure of the job's, and its range need not be in pieces afterwards.
 bool settle_transient(const Job* job, int worker, const Range* range, const ErrorData* error, const char* sqlstate,
                       const char* text) {
+  constexpr int kMostSplits = 3;
+  bool too_long = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
   bool last_time = range->attempts + 1 >= job->max_attempts;
   int64 delay = backoff(range->attempts + 1, job->retry_delay, job->max_retry_delay);
-  if (range->single)
-    return last_time ? dead_row(job, worker, range, range->last, sqlstate, message_text(error))
-                     : put_off(job, worker, range, text, delay);
-  int64 rows;
-  char** middle = middle_of(job, range, &rows);
-  if (middle != nullptr) return split(job, worker, range, middle, rows, text, delay);
-  if (!last_time) return put_off(job, worker, range, text, delay);
+  int64 rows = 1;
+  char** middle = range->single ? nullptr : middle_of(job, range, &rows);
+  if (middle != nullptr) {
+    if (too_long || range->attempts < kMostSplits)
+      return split(job, worker, range, middle, rows, text, delay, too_long);
+    return put_off(job, worker, range, text, delay, too_long);
+  }
+  if (!last_time) return put_off(job, worker, range, text, delay, too_long);
   int count;
-  Row key = ask_pinned(nth_key_sql(job, range, 1));
+  Row key = range->single ? Row() : ask_pinned(nth_key_sql(job, range, 1));
   return dead_row(job, worker, range, key ? key.strings(1, &count) : range->last, sqlstate, message_text(error));
 }
 
@@ -96,7 +102,7 @@ bool settle_data(const Job* job, int worker, const Range* range, const ErrorData
   if (range->single) return dead_row(job, worker, range, range->last, sqlstate, message_text(error));
   int64 rows;
   char** middle = middle_of(job, range, &rows);
-  if (middle != nullptr) return split(job, worker, range, middle, rows, text, -1);
+  if (middle != nullptr) return split(job, worker, range, middle, rows, text, -1, !range->piece);
   int count;
   Row key = ask_pinned(nth_key_sql(job, range, 1));
   if (key) return dead_row(job, worker, range, key.strings(1, &count), sqlstate, message_text(error));

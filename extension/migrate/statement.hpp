@@ -11,6 +11,7 @@ struct Range {
   char** first;  // exclusive; NULL: from the beginning
   char** last;   // inclusive; NULL: to the end, in queries only
   bool single;   // just `last`
+  bool piece;    // half of one that failed
   int rows;      // that there were when it was claimed
   int attempts;  // that have failed
 };

@@ -51,7 +51,7 @@ $$;
 \a
 \set VERBOSITY terse
 
-\echo == the source
+-- the source
 SELECT try('nowhere', 'INSERT INTO target SELECT id, name FROM batch');
 SELECT try('looking', 'INSERT INTO target SELECT id, name FROM batch');
 SELECT try('unlogged', 'INSERT INTO target SELECT id FROM batch');
@@ -60,7 +60,7 @@ SELECT regexp_replace(try('temporary', 'INSERT INTO target SELECT id FROM batch'
 SELECT try('elsewhere', 'INSERT INTO target SELECT id, name FROM batch');
 SELECT try('parent', 'INSERT INTO target SELECT id FROM batch');
 
-\echo == the key
+-- the key
 SELECT try('no_key', 'INSERT INTO target SELECT id FROM batch');
 SELECT try('nullable', 'INSERT INTO target SELECT id FROM batch', key => '{id}');
 SELECT try('partial', 'INSERT INTO target SELECT id FROM batch', key => '{id}');
@@ -75,7 +75,7 @@ SELECT try('source', 'INSERT INTO target SELECT id FROM batch', key => '{}');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', key => '{tenant,id}');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch');
 
-\echo == the statement
+-- the statement
 SELECT try('source', 'INSERT INTO target SELECT id, name FROM source');
 SELECT try('source', 'INSERT INTO target SELECT id FROM migrate_input.batch');
 SELECT try('source', 'WITH batch AS (SELECT 1 AS id) INSERT INTO target SELECT id FROM batch');
@@ -101,7 +101,7 @@ SELECT try('source', 'MERGE INTO target t USING batch b ON b.id = t.id WHEN NOT 
 SELECT try('source', '(SELECT count(*) FROM batch)');
 SELECT try('source', 'WITH moved AS (DELETE FROM source s USING batch b WHERE s.id = b.id RETURNING s.id) INSERT INTO target SELECT id FROM moved');
 
-\echo == the condition, the set-up and the delete_statement
+-- the condition, the set-up and the delete_statement
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', options => '{"where": "name <> ''x''"}');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', options => '{"where": "true) OR (true"}');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', options => '{"where": "true ORDER BY 1"}');
@@ -114,7 +114,7 @@ SELECT to_regclass('pg_temp.prepared') IS NULL AS set_up_is_undone;
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', options => '{"delete_statement": "DELETE FROM target t USING gone g WHERE g.id = t.id"}');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', options => '{"delete_statement": "DELETE FROM target"}');
 
-\echo == the call
+-- the call
 SELECT try('source', call => 'ranged(bigint, bigint)');
 SELECT try('source', call => 'proceeding(bigint, bigint)');
 SELECT try('source', call => 'ranged(text, text)');
@@ -125,7 +125,7 @@ SELECT try('source', call => 'ranged(bigint, bigint)', key => '{tenant,id}');
 SELECT try('source');
 SELECT try('source', 'INSERT INTO target SELECT id FROM batch', 'ranged(bigint, bigint)');
 
-\echo == rights
+-- rights
 CREATE ROLE regress_migrate_input;
 GRANT conveyor_operator TO regress_migrate_input;
 GRANT USAGE ON SCHEMA migrate_input TO regress_migrate_input;
