@@ -11,7 +11,7 @@ CREATE FUNCTION conveyor.job_plan(job int, OUT migration text, OUT name text, OU
                                   OUT statement text, OUT call oid, OUT key text[], OUT key_types oid[], OUT workers int, OUT follow boolean,
                                   OUT search_path text, OUT condition text, OUT setup text, OUT stop_on_error boolean, OUT max_attempts int,
                                   OUT retry_delay bigint, OUT max_retry_delay bigint, OUT statement_timeout bigint, OUT lock_timeout bigint,
-                                  OUT min_batch_size int, OUT max_batch_size int, OUT target_duration bigint)
+                                  OUT min_batch_size int, OUT max_batch_size int, OUT target_duration bigint, OUT running boolean)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -30,6 +30,10 @@ BEGIN
       INTO migration, name, list, first_of_list, owner, source, statement, call, key, key_types, workers, follow, search_path
       FROM conveyor.job_definition d JOIN conveyor.migration_definition m ON m.migration = d.migration
      WHERE d.id = asked;
+    running := EXISTS (SELECT FROM conveyor.job_definition d
+                         JOIN conveyor.migration_state m ON m.migration = d.migration AND m.state = 'running'
+                         JOIN conveyor.job_state s ON s.id = d.id AND s.state = 'running'
+                        WHERE d.id = asked);
     condition := options ->> 'where';
     setup := options ->> 'setup';
     stop_on_error := options ->> 'on_error' = 'stop';

@@ -29,6 +29,7 @@ enum Column {
   kMinimum,
   kMaximum,
   kTarget,
+  kRunning,
 };
 
 void read_key(Job* job, const Row& row) {
@@ -72,6 +73,7 @@ Job* read_job(int id) {
   job->max_retry_delay = row.bigint(kMaxRetryDelay);
   job->statement_timeout = row.bigint(kStatementTimeout);
   job->lock_timeout = row.bigint(kLockTimeout);
+  job->running = row.boolean(kRunning);
   job->size.minimum = row.integer(kMinimum);
   job->size.maximum = row.integer(kMaximum);
   job->size.target = static_cast<double>(row.bigint(kTarget));

@@ -25,6 +25,7 @@ struct Job {
   int keys;
   KeyColumn* key;
   int workers;
+  bool running;  // it and its migration
   bool follow;
   char* search_path;
 

@@ -107,7 +107,10 @@ struct Step {
 
 void find_step(Worker& worker, Step* step) {
   step->job = still_ours(worker) ? read_job(worker.job) : nullptr;
-  if (step->job == nullptr) return;
+  if (step->job == nullptr || !step->job->running) {
+    step->job = nullptr;
+    return;
+  }
   step->reason = throttle_of(step->job);
   if (step->reason == nullptr) step->claim = claim_range(step->job, worker.number);
 }
