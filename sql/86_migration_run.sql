@@ -91,7 +91,8 @@ BEGIN
 END
 $$;
 
--- The next list that a session in the foreground could go on with: one that nobody runs first. NULL when no list has work.
+-- The next list that a session in the foreground could go on with: one that nobody runs first. NULL when no list has work; then
+-- `error` tells of jobs that failed, if there are any.
 CREATE FUNCTION conveyor.run_next(migration text, OUT first_of_list int, OUT taken boolean, OUT state text, OUT error text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -107,6 +108,11 @@ BEGIN
      WHERE h.state IN ('planned', 'running')
      ORDER BY 2, 1
      LIMIT 1;
+    IF NOT FOUND THEN
+        SELECT string_agg(format('%s: %s', j.job, s.last_error), '; ' ORDER BY j.id) INTO error
+          FROM conveyor.job_definition j JOIN conveyor.job_state s ON s.id = j.id
+         WHERE j.migration = run_next.migration AND s.state = 'failed';
+    END IF;
 END
 $$;
 

@@ -68,21 +68,27 @@ Next run_all(Session& session, const char* migration) {
 }
 
 void report_end(Session& session, const char* migration, const Next& end) {
-  if (end.state == nullptr || strcmp(end.state, "finished") == 0 || strcmp(end.state, "running") == 0) {
-    session.say(end.state != nullptr && strcmp(end.state, "running") == 0
-                    ? psprintf("migration \"%s\" follows its sources; CALL conveyor.finish_migration(%s) ends it",
-                               migration, quote_literal_cstr(migration))
-                    : psprintf("migration \"%s\" is finished", migration));
-    return;
+  const char* quoted = quote_literal_cstr(migration);
+  const char* state = end.state == nullptr ? "dropped" : end.state;
+  if (strcmp(state, "finished") == 0) {
+    session.say(psprintf("migration \"%s\" is finished", migration));
+  } else if (strcmp(state, "running") == 0 && end.error == nullptr) {
+    session.say(psprintf("migration \"%s\" follows its sources; CALL conveyor.finish_migration(%s) ends that",
+                         migration, quoted));
+  } else if (strcmp(state, "failed") == 0 || strcmp(state, "running") == 0) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("migration \"%s\" has failed", migration),
+                    errdetail_internal("%s", end.error == nullptr ? "" : end.error),
+                    errhint("When that is mended, run SELECT conveyor.retry_migration(%s), then CALL "
+                            "conveyor.run_migration(%s) again.",
+                            quoted, quoted)));
+  } else {
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("migration \"%s\" is %s", migration, state),
+             strcmp(state, "paused") == 0
+                 ? errhint("Run SELECT conveyor.resume_migration(%s), or CALL conveyor.run_migration(%s) after that.",
+                           quoted, quoted)
+                 : 0));
   }
-  const char* verb = strcmp(end.state, "failed") == 0 ? "retry" : "resume";
-  ereport(ERROR,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("migration \"%s\" is %s", migration, end.state),
-           end.error != nullptr ? errdetail("%s", end.error) : 0,
-           strcmp(end.state, "cancelled") != 0
-               ? errhint("Run SELECT conveyor.%s_migration(%s), then CALL conveyor.run_migration(%s) again.", verb,
-                         quote_literal_cstr(migration), quote_literal_cstr(migration))
-               : 0));
 }
 
 const char* outcome_text(Outcome outcome) {

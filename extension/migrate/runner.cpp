@@ -30,14 +30,6 @@ struct Worker {
   Progress progress;
 };
 
-int next_of_list(Session& session, int first_of_list) {
-  session.begin();
-  Parameters parameters;
-  int job = ask("SELECT conveyor.job_next($1)", parameters.integer(first_of_list)).integer(1);
-  session.commit();
-  return job;
-}
-
 // What a job calls may have released every advisory lock of the session.
 bool still_ours(const Worker& worker) {
   int number = worker.role == Role::worker ? worker.number : 0;
@@ -182,6 +174,14 @@ bool run_job(Worker& worker) {
 }
 
 }  // namespace
+
+int next_of_list(Session& session, int first_of_list) {
+  session.begin();
+  Parameters parameters;
+  int job = ask("SELECT conveyor.job_next($1)", parameters.integer(first_of_list)).integer(1);
+  session.commit();
+  return job;
+}
 
 void run_list(Session& session, int first_of_list) {
   for (;;) {

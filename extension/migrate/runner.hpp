@@ -9,6 +9,9 @@ namespace conveyor::migrate {
 // the list is done, or cannot go on: a job failed, the migration was paused.
 void run_list(Session& session, int first_of_list);
 
+// The job of the list whose turn it is; 0: the list has nothing to do, or cannot go on, or its migration does not run.
+int next_of_list(Session& session, int first_of_list);
+
 // Helps with a job as its worker `number` (from 1), until nothing is left to claim. The session must hold Role::worker.
 void help(Session& session, int job, int number);
 

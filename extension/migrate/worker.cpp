@@ -21,6 +21,7 @@ namespace conveyor::migrate {
 namespace {
 
 constexpr long kPause = 1000;  // ms before going on after an error that may pass
+constexpr long kAgain = 20;    // ms before taking a list up again
 
 void work(const Orders& orders) {
   Session& session = background_session();
@@ -57,7 +58,8 @@ void record(int job, const ErrorData* error) {
   session.commit();
 }
 
-void run_worker(const Orders& orders) {
+// An error that may pass is waited for; any other one ends the job, and this worker.
+void work_on(const Orders& orders) {
   for (;;) {
     ErrorData* error = work_guarded(orders);
     if (error == nullptr) return;
@@ -66,6 +68,18 @@ void run_worker(const Orders& orders) {
       return;
     }
     background_session().wait(kPause);
+  }
+}
+
+// A migration that was paused may be running again by now, and the worker that was to go on with it may have met this
+// one's lock and left. So the lock is given back first, and then it is looked once more.
+void run_worker(const Orders& orders) {
+  Role role = orders.worker == 0 ? Role::list : Role::worker;
+  while (claim_role(role, orders.job, orders.worker)) {
+    work_on(orders);
+    leave_role(role, orders.job, orders.worker);
+    if (orders.worker != 0 || next_of_list(background_session(), orders.job) == 0) return;
+    background_session().wait(kAgain);
   }
 }
 
@@ -81,8 +95,6 @@ void conveyor_migration_worker(Datum) {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnectionByOid(orders.database, orders.owner, 0);
-  Role role = orders.worker == 0 ? Role::list : Role::worker;
-  if (!claim_role(role, orders.job, orders.worker)) return;
   pgstat_report_activity(STATE_RUNNING, nullptr);
   run_worker(orders);
 }

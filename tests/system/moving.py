@@ -5,6 +5,8 @@ import random
 import threading
 
 import psycopg2
+import psycopg2.errors
+import psycopg2.extras
 
 from database import Database
 from waiting import until
@@ -53,6 +55,16 @@ class Moving:
 
     def start(self, migration="m"):
         self.as_owner("SELECT conveyor.start_migration(%s)", migration)
+
+    def pause_and_resume(self, meanwhile=lambda: None):
+        """Unless it has finished by then."""
+        for verb in ("pause", "resume"):
+            try:
+                self.as_owner(f"SELECT conveyor.{verb}_migration('m')")
+            except psycopg2.errors.ObjectNotInPrerequisiteState:
+                assert self.state() == "finished", self.describe()
+            if verb == "pause":
+                meanwhile()
 
     def tick(self):
         self.database.sql("SELECT conveyor.tick()")

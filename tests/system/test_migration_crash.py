@@ -119,21 +119,23 @@ def test_pauses_terminated_workers_and_several_sessions_that_run_it(server, movi
             finally:
                 connection.close()
 
+    def throw_out(number):
+        """The workers now, the sessions in the foreground the next time, nobody the third time."""
+        sessions = "FROM pg_stat_activity WHERE datname = current_database() AND"
+        if number % 3 == 0:
+            moving.database.sql(f"SELECT pg_terminate_backend(pid) {sessions} backend_type = 'conveyor migration'")
+        if number % 3 == 1:
+            moving.database.sql(f"SELECT pg_cancel_backend(pid) {sessions} query LIKE 'CALL conveyor.run_migration%'")
+
     with Writers(moving):
         moving.start()
         runners = [threading.Thread(target=run) for _ in range(2)]
         for runner in runners:
             runner.start()
-        for number in range(40):
-            if moving.state() == "finished":
-                break
-            with_session = "SELECT count({}(pid)) FROM pg_stat_activity WHERE datname = current_database() AND {}"
-            moving.as_owner("SELECT conveyor.pause_migration('m', 'storm')") if moving.state() == "running" else None
-            if number % 3 == 0:
-                moving.database.sql(with_session.format("pg_terminate_backend", "backend_type = 'conveyor migration'"))
-            if number % 3 == 1:
-                moving.database.sql(with_session.format("pg_cancel_backend", "query LIKE 'CALL conveyor.run_migration%'"))
-            moving.as_owner("SELECT conveyor.resume_migration('m')") if moving.state() == "paused" else None
+        number = 0
+        while moving.state() == "running":
+            number += 1
+            moving.pause_and_resume(lambda: throw_out(number))
             moving.tick()
             since = moving.job("rows_done")
             until(moving.progressed(since, 20), moving.describe)
@@ -143,6 +145,17 @@ def test_pauses_terminated_workers_and_several_sessions_that_run_it(server, movi
             runner.join()
     moving.assert_each_once()
     assert any("cancel" in notice for notice in notices), notices
+
+
+def test_a_migration_that_is_paused_and_resumed_at_once_goes_on_by_itself(server, moving):
+    """Nobody ticks: whoever leaves because of the pause sees that it is over."""
+    moving.define(workers=1, batch=20)
+    moving.start()
+    while moving.state() == "running":
+        moving.pause_and_resume()
+        since = moving.job("rows_done")
+        until(moving.progressed(since, 20), moving.describe)
+    moving.assert_each_once()
 
 
 def test_a_batch_that_runs_out_of_time_is_done_in_pieces(server, moving):
