@@ -1,6 +1,7 @@
 #include "examine/job_guard.hpp"
 
 #include "examine/probe.hpp"
+#include "examine/sampling.hpp"
 #include "examine/warning.hpp"
 #include "guard.hpp"
 
@@ -12,7 +13,6 @@ namespace conveyor {
 namespace {
 
 constexpr long kLookEvery = 8;  // batches; growth is no sudden thing
-constexpr double kLarger = 4;   // times as many rows as in the batch that was instrumented last: worth another look
 
 static_assert(std::is_trivially_destructible_v<BatchHistory>);
 
@@ -22,13 +22,10 @@ struct JobGuard {
   MemoryContext memory;
   MemoryContext evidence;  // what the latest instrumented batch has shown
   Oid source;
-  int one_in;
+  Sampling sampling;
+  bool instrumenting;
   BatchHistory history;
   Growth growth;
-  bool explained;  // growth that was seen has been looked into
-  bool instrumenting;
-  long since_instrumented;   // batches
-  double rows_instrumented;  // of the latest such batch; 0: there was none
   bool suspicious;
   Suspect suspect;  // if suspicious; texts in evidence
   Suspect slowest;
@@ -38,12 +35,7 @@ struct JobGuard {
 
 namespace {
 
-bool wants_evidence(const JobGuard* guard, double rows) {
-  if (guard->one_in == 0) return false;
-  if (guard->rows_instrumented == 0 || guard->since_instrumented + 1 >= guard->one_in) return true;
-  if (rows >= kLarger * guard->rows_instrumented) return true;
-  return guard->growth.kind != Growth::none && !guard->explained;
-}
+bool grows(const JobGuard* guard) { return guard->growth.kind != Growth::none; }
 
 std::string_view keep(MemoryContext memory, std::string_view text) {
   return backend([&] {
@@ -89,7 +81,7 @@ JobGuard* guard_open(MemoryContext parent, Oid source, int one_in) {
   guard->memory = memory;
   guard->evidence = AllocSetContextCreate(memory, "conveyor evidence", ALLOCSET_SMALL_SIZES);
   guard->source = source;
-  guard->one_in = one_in;
+  guard->sampling.one_in = one_in;
   return guard;
 }
 
@@ -104,27 +96,25 @@ void guard_plan(JobGuard* guard, const char* warning) {
 }
 
 void guard_begin(JobGuard* guard, double rows) {
-  guard->instrumenting = wants_evidence(guard, rows);
+  guard->instrumenting = guard->sampling.is_due(rows, grows(guard));
   if (guard->instrumenting) probe_begin(guard->source);
 }
 
 void guard_end(JobGuard* guard, const BatchSample& batch, bool failed) {
   probe_end();
   entered([&] {
-    ++guard->since_instrumented;
-    if (guard->instrumenting) {
-      guard->instrumenting = false;
-      take_evidence(guard, batch);
-      guard->since_instrumented = 0;
-      guard->rows_instrumented = std::max(batch.rows, 1.0);
-      guard->explained = guard->growth.kind != Growth::none;
-    } else if (failed || guard->history.added() % kLookEvery != 0) {
-      if (!failed) guard->history.add(batch);
-      return;
-    }
+    const bool instrumented = guard->instrumenting;
+    guard->instrumenting = false;
     if (!failed) guard->history.add(batch);
+    if (instrumented) {
+      take_evidence(guard, batch);
+      guard->sampling.taken(batch.rows, grows(guard));
+    } else {
+      guard->sampling.passed();
+      if (failed || guard->history.added() % kLookEvery != 0) return;
+    }
     guard->growth = find_growth(guard->history.samples());
-    if (guard->growth.kind == Growth::none) guard->explained = false;
+    if (!grows(guard)) guard->sampling.growing = false;
     renew_warning(guard);
   });
 }
