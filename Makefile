@@ -42,7 +42,7 @@ EXTRA_CLEAN = $(OBJS:.o=.d)
 # tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
 REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames owners prepared late_writer capture_error pending publication ring overflow settings audit \
   version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys \
-  examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_failures migrate_run
+  examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_failures migrate_run examine_job
 REGRESS_OPTS = --inputdir=tests/regress
 ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate job_lock_waiters migration_control job_claim
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor

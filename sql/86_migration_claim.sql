@@ -11,7 +11,8 @@ CREATE FUNCTION conveyor.job_plan(job int, OUT migration text, OUT name text, OU
                                   OUT statement text, OUT call oid, OUT key text[], OUT key_types oid[], OUT workers int, OUT follow boolean,
                                   OUT search_path text, OUT condition text, OUT setup text, OUT stop_on_error boolean, OUT max_attempts int,
                                   OUT retry_delay bigint, OUT max_retry_delay bigint, OUT statement_timeout bigint, OUT lock_timeout bigint,
-                                  OUT min_batch_size int, OUT max_batch_size int, OUT target_duration bigint, OUT running boolean)
+                                  OUT min_batch_size int, OUT max_batch_size int, OUT target_duration bigint, OUT running boolean,
+                                  OUT examine text, OUT examine_every int)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -46,6 +47,8 @@ BEGIN
     max_batch_size := least((options ->> 'max_batch_size')::int, nullif((options ->> 'rate')::int, 0));
     min_batch_size := least((options ->> 'min_batch_size')::int, max_batch_size);
     target_duration := options ->> 'target_duration';
+    examine := options ->> 'examine';
+    examine_every := options ->> 'examine_every';
 END
 $$;
 

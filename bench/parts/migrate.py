@@ -10,6 +10,7 @@ TITLE = "Migrations: batches with checkpoints against one statement"
 ONE_STATEMENT = "one INSERT … SELECT"
 ONE_WORKER = "conveyor, one worker"
 TWO_WORKERS = "conveyor, two workers"
+UNEXAMINED = "conveyor, one worker, no batch examined"
 LOOP = "PL/pgSQL loop, COMMIT per 10,000 keys"
 CONVEYOR_MOVE = "conveyor, DELETE … RETURNING into partitions"
 PARTMAN = "pg_partman partition_data_proc"
@@ -59,11 +60,12 @@ def _copy(bench, cluster, results):
                 END LOOP;
             END $$""")
     bench.say(f"a copy of {rows:,} rows, {rounds} rounds")
-    taken = interleave({ONE_STATEMENT: rounds, ONE_WORKER: rounds, TWO_WORKERS: rounds, LOOP: min(rounds, 3)}, rounds,
+    taken = interleave({ONE_STATEMENT: rounds, ONE_WORKER: rounds, TWO_WORKERS: rounds, UNEXAMINED: rounds, LOOP: min(rounds, 3)}, rounds,
                        lambda name: _measure_copy(cluster, name, rows), bench.say)
     seconds = {name: column(taken, name, "seconds") for name in taken}
     rate = {name: paired_ratio(seconds[ONE_STATEMENT][:len(seconds[name])], seconds[name]) for name in taken}
     speed_up = paired_ratio(seconds[ONE_WORKER], seconds[TWO_WORKERS])
+    examining = paired_ratio(seconds[UNEXAMINED], seconds[ONE_WORKER])
     share = column(taken, ONE_WORKER, "bookkeeping")
     growth = column(taken, ONE_WORKER, "memory_growth")
     results.table(f"A copy of {rows:,} rows, medians of interleaved rounds", ["how", "seconds", "rows a second", "rate × one statement", "interval"],
@@ -71,6 +73,7 @@ def _copy(bench, cluster, results):
                     f"{rate[name]['low']:.2f} … {rate[name]['high']:.2f}"] for name in taken])
     results.claim("rate of one worker / one statement", rate[ONE_WORKER], "≥", 0.95)
     results.claim("rate of two workers / one worker", speed_up, "≥", 1.6)
+    results.claim("rate of one worker / the same with examine => off", examining, "≥", 0.98)
     results.claim("one worker: time outside of the batches' statements", median(share) * 100, "<", 3, "%")
     results.claim("private memory of a runner, end against a tenth of the way", median(growth) / 2**20, "≤", 1, "MB")
     results.keep(copy=taken)
@@ -81,8 +84,9 @@ def _measure_copy(cluster, name, rows):
     with cluster.connect("copy") as db:
         db.run("DROP TABLE IF EXISTS bench.target")
         db.run(f"CREATE TABLE bench.target ({SHAPE})")
-        if name in (ONE_WORKER, TWO_WORKERS):
-            figures = _define_and_run(cluster, db, "copy", "bench.source", COPY, workers=2 if name == TWO_WORKERS else 1)
+        if name in (ONE_WORKER, TWO_WORKERS, UNEXAMINED):
+            figures = _define_and_run(cluster, db, "copy", "bench.source", COPY, workers=2 if name == TWO_WORKERS else 1,
+                                      options='{"examine": "off"}' if name == UNEXAMINED else "{}")
         else:
             db.run("CHECKPOINT")
             began = time.perf_counter()

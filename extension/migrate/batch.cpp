@@ -35,7 +35,7 @@ double milliseconds_since(instr_time began) {
 
 // Settings, the role among them, are as before when it has run, whatever it has set. Constraints that were deferred are
 // checked here, where their violation is this batch's.
-void run_statement(const Job* job, const Range* range) {
+void run_statement(const Job* job, const Range* range, Lookout* lookout) {
   int level = NewGUCNestLevel();
   char** first = nullptr;
   if (job->statement == nullptr) {
@@ -46,6 +46,8 @@ void run_statement(const Job* job, const Range* range) {
     }
   }
   Sql sql = batch_sql(job, range, first);
+  lookout_plan(lookout, job, range, sql);
+  lookout_begin(lookout, job, range);
   run(sql.text, sql.parameters);
   failpoint("migrate_statement");
   run("SET CONSTRAINTS ALL IMMEDIATE", Parameters());
@@ -69,7 +71,7 @@ void set_batch_settings(const Job* job) {
   set_local("jit", "off");  // a batch is planned anew and would be compiled anew
 }
 
-Outcome run_batch(Session& session, const Job* job, int worker, const Range* range) {
+Outcome run_batch(Session& session, const Job* job, int worker, const Range* range, Lookout* lookout) {
   if (job->follow) lock_window(job->id, false);
   if (!take(job, worker, range)) return Outcome::lost;
   failpoint("migrate_taken");
@@ -78,9 +80,10 @@ Outcome run_batch(Session& session, const Job* job, int worker, const Range* ran
   INSTR_TIME_SET_CURRENT(began);
   ErrorData* error = attempt(session, [&] {
     timer_start(static_cast<long>(job->statement_timeout));
-    run_statement(job, range);
+    run_statement(job, range, lookout);
   });
   double milliseconds = milliseconds_since(began);
+  lookout_end(lookout, job, range, milliseconds, error != nullptr);
   if (error != nullptr) return settle_failure(job, worker, range, error) ? Outcome::stopped : Outcome::failed;
   failpoint("migrate_checkpoint");
   checkpoint(job, worker, range, milliseconds);

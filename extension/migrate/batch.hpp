@@ -2,6 +2,7 @@
 #pragma once
 
 #include "migrate/job.hpp"
+#include "migrate/lookout.hpp"
 #include "migrate/session.hpp"
 #include "migrate/statement.hpp"
 
@@ -15,7 +16,7 @@ enum class Outcome {
 };
 
 // Within a transaction that holds nothing yet. A cancel request in a foreground session leaves as an error.
-Outcome run_batch(Session& session, const Job* job, int worker, const Range* range);
+Outcome run_batch(Session& session, const Job* job, int worker, const Range* range, Lookout* lookout);
 
 // The settings that batches of the job run with, until the transaction ends.
 void set_batch_settings(const Job* job);

@@ -153,7 +153,8 @@ CONVEYOR_FUNCTION(run_batch) {
   begin_job(job);
   Claim claim = claim_range(job, worker);
   if (claim.verdict != Verdict::batch) PG_RETURN_TEXT_P(cstring_to_text(verdict_text(claim.verdict)));
-  Outcome outcome = run_batch(foreground_session(), job, worker, &claim.range);
+  Lookout lookout = {};
+  Outcome outcome = run_batch(foreground_session(), job, worker, &claim.range, &lookout);
   PG_RETURN_TEXT_P(cstring_to_text(psprintf("(%s, %s] %s", key_text(job, claim.range.first),
                                             key_text(job, claim.range.last), outcome_text(outcome))));
 }

@@ -30,6 +30,8 @@ enum Column {
   kMaximum,
   kTarget,
   kRunning,
+  kExamine,
+  kExamineEvery,
 };
 
 void read_key(Job* job, const Row& row) {
@@ -42,6 +44,11 @@ void read_key(Job* job, const Row& row) {
   job->key = static_cast<KeyColumn*>(palloc(sizeof(KeyColumn) * job->keys));
   for (int i = 0; i < job->keys; i++)
     job->key[i] = key_column_for(kKeyPurpose, names[i], DatumGetObjectId(type[i]), kKeyHint);
+}
+
+Examine examine_of(const char* option) {
+  if (strcmp(option, "off") == 0) return Examine::off;
+  return strcmp(option, "stop") == 0 ? Examine::stop : Examine::warn;
 }
 
 }  // namespace
@@ -77,6 +84,8 @@ Job* read_job(int id) {
   job->size.minimum = row.integer(kMinimum);
   job->size.maximum = row.integer(kMaximum);
   job->size.target = static_cast<double>(row.bigint(kTarget));
+  job->examine = examine_of(row.string(kExamine));
+  job->examine_every = row.integer(kExamineEvery);
   return job;
 }
 

@@ -11,6 +11,9 @@ namespace conveyor::migrate {
 constexpr const char* kKeyPurpose = "the key of a job";
 constexpr const char* kKeyHint = "Give key => ARRAY[...] with columns of other types.";
 
+// What is done about a plan whose time grows faster than its rows.
+enum class Examine { off, warn, stop };
+
 struct Job {
   int id;
   char* migration;
@@ -38,6 +41,8 @@ struct Job {
   int64 statement_timeout;  // ms
   int64 lock_timeout;       // ms
   SizeLimits size;
+  Examine examine;
+  int examine_every;  // batches: one of so many is measured node by node
 };
 
 // Reads the job in the current context; NULL where it is not there any more.

@@ -28,6 +28,7 @@ struct Worker {
   int role_of;           // whose lock it is
   MemoryContext memory;  // of one round
   Progress progress;
+  Lookout lookout;
 };
 
 // What a job calls may have released every advisory lock of the session.
@@ -69,6 +70,7 @@ bool enter_job(Worker& worker) {
       Job* job = is_runnable(worker.job) ? read_job(worker.job) : nullptr;
       if (job == nullptr) return;
       open_job(worker, job);
+      worker.lookout = lookout_open(job, worker.number, worker.session.memory());
       progress_begin(&worker.progress, worker.session, job, worker.number);
       runnable = true;
     });
@@ -109,7 +111,7 @@ void find_step(Worker& worker, Step* step) {
 
 bool do_batch(Worker& worker, const Job* job, const Range* range) {
   worker.session.begin();
-  Outcome outcome = run_batch(worker.session, job, worker.number, range);
+  Outcome outcome = run_batch(worker.session, job, worker.number, range, &worker.lookout);
   worker.session.commit();
   failpoint("migrate_committed");
   progress_batch(&worker.progress, worker.session, job, outcome);
@@ -167,6 +169,7 @@ bool run_job(Worker& worker) {
     MemoryContextSwitchTo(worker.memory);
     if (finished && worker.number == 0) close_job(worker);
   }
+  lookout_close(&worker.lookout);
   MemoryContextSwitchTo(caller);
   MemoryContextDelete(worker.memory);
   under_way = 0;
@@ -187,13 +190,13 @@ void run_list(Session& session, int first_of_list) {
   for (;;) {
     int job = next_of_list(session, first_of_list);
     if (job == 0) return;
-    Worker worker = {session, job, 0, Role::list, first_of_list, nullptr, {}};
+    Worker worker = {session, job, 0, Role::list, first_of_list, nullptr, {}, {}};
     if (!run_job(worker)) return;
   }
 }
 
 void help(Session& session, int job, int number) {
-  Worker worker = {session, job, number, Role::worker, job, nullptr, {}};
+  Worker worker = {session, job, number, Role::worker, job, nullptr, {}, {}};
   run_job(worker);
 }
 
