@@ -95,6 +95,14 @@ inline void rebuild_indexes(Oid relation) {
 #endif
 }
 
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 // May the role call the function?
 inline AclResult may_execute(Oid function, Oid role) {
 #if PG_VERSION_NUM >= 160000

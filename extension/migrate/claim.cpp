@@ -2,6 +2,7 @@
 
 #include "failpoint.hpp"
 #include "fetch/owner.hpp"
+#include "migrate/walk.hpp"
 
 extern "C" {
 #include "executor/spi.h"
@@ -79,6 +80,18 @@ int size_of_next(const Job* job, const Row& row) {
   return next_size(row.integer(kBatchSize), {milliseconds, static_cast<std::size_t>(count)}, job->size);
 }
 
+// The range's `number`th row: how many there are up to it, and its key if there are so many.
+Walk find_row(const Job* job, const Range* range, int64 number) {
+  int level = settings_enter_pinned();
+  Walk walk;
+  bool walked = walk_index(job, range, number, &walk);
+  settings_leave(level);
+  if (walked) return walk;
+  walk.key = ask_key(nth_key_sql(job, range, number));
+  walk.rows = walk.key == nullptr ? ask_count(job, range) : number;
+  return walk;
+}
+
 bool same_key(const Job* job, char** one, char** other) {
   for (int i = 0; i < job->keys; i++)
     if (strcmp(one[i], other[i]) != 0) return false;
@@ -96,13 +109,10 @@ Claim enter_new(const Job* job, int worker, const Row& row) {
   Range& range = claim.range;
   range.first = row.strings(kPosition, &count);
   range.last = end_key;
-  range.rows = size;
-  char** last = ask_key(nth_key_sql(job, &range, size));
-  bool exhausted = last == nullptr || same_key(job, last, end_key);
-  if (last == nullptr)
-    range.rows = static_cast<int>(ask_count(job, &range));
-  else
-    range.last = last;
+  Walk walk = find_row(job, &range, size);
+  range.rows = static_cast<int>(walk.rows);
+  bool exhausted = walk.key == nullptr || same_key(job, walk.key, end_key);
+  if (!exhausted) range.last = walk.key;
   failpoint("migrate_claim");
   bool nothing = range.rows == 0 && (job->statement != nullptr || !has_integer_key(job));
   Parameters parameters;

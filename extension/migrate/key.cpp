@@ -37,15 +37,15 @@ bool serves(Relation index, Relation table, const AttrNumber* columns, int count
   return is_plain(index, table, count);
 }
 
-bool has_index(Relation table, const AttrNumber* columns, int count) {
-  bool found = false;
+// NULL where there is none.
+Relation open_index(Relation table, const AttrNumber* columns, int count) {
   ListCell* cell;
   foreach (cell, RelationGetIndexList(table)) {
     Relation index = relation_open(lfirst_oid(cell), AccessShareLock);
-    found = found || serves(index, table, columns, count);
+    if (serves(index, table, columns, count)) return index;
     relation_close(index, AccessShareLock);
   }
-  return found;
+  return nullptr;
 }
 
 AttrNumber* given_columns(Relation table, char** names, int count) {
@@ -84,7 +84,9 @@ void find_key(Job* job, char** names, int count) {
     complete = complete && column->attnotnull;
     job->key[i] = key_column_for(kKeyPurpose, NameStr(column->attname), column->atttypid, kKeyHint);
   }
-  if (!complete || !has_index(table, columns, count))
+  Relation index = open_index(table, columns, count);
+  if (index != nullptr) relation_close(index, AccessShareLock);
+  if (!complete || index == nullptr)
     ereport(ERROR,
             (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
              errmsg("no unique index of %s is over the columns of the key, all of them NOT NULL", job->source_name),
@@ -93,6 +95,12 @@ void find_key(Job* job, char** names, int count) {
              errhint("Give key => ARRAY[...] with the columns of such an index in its order, or make one with CREATE "
                      "UNIQUE INDEX CONCURRENTLY.")));
   relation_close(table, NoLock);
+}
+
+Relation open_key_index(Relation table, const Job* job) {
+  AttrNumber* columns = static_cast<AttrNumber*>(palloc(sizeof(AttrNumber) * job->keys));
+  for (int i = 0; i < job->keys; i++) columns[i] = get_attnum(RelationGetRelid(table), job->key[i].name);
+  return open_index(table, columns, job->keys);
 }
 
 Datum key_names(const Job* job) {
