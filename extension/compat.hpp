@@ -86,6 +86,15 @@ inline void set_new_file(Relation relation) {
 #endif
 }
 
+// Whether this session holds the lock in exactly this mode.
+inline bool holds_lock(const LOCKTAG* tag, LOCKMODE mode) {
+#if PG_VERSION_NUM >= 170000
+  return LockHeldByMe(tag, mode, false);
+#else
+  return LockHeldByMe(tag, mode);
+#endif
+}
+
 inline void rebuild_indexes(Oid relation) {
   ReindexParams params = {};
 #if PG_VERSION_NUM >= 170000

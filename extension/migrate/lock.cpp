@@ -25,12 +25,12 @@ bool claim_role(Role role, int job, int number) {
 
 bool has_role(Role role, int job, int number) {
   LOCKTAG tag = tag_of(role, job, number);
-  return LockHeldByMe(&tag, ExclusiveLock);
+  return compat::holds_lock(&tag, ExclusiveLock);
 }
 
 void leave_role(Role role, int job, int number) {
   LOCKTAG tag = tag_of(role, job, number);
-  if (LockHeldByMe(&tag, ExclusiveLock)) LockRelease(&tag, ExclusiveLock, true);
+  if (compat::holds_lock(&tag, ExclusiveLock)) LockRelease(&tag, ExclusiveLock, true);
 }
 
 void lock_window(int job, bool exclusive) {
