@@ -134,8 +134,8 @@ class FakeStore : public Store {
     std::lock_guard lock(mutex);
     std::string frame = Frame().head(version, "100:100:").end();
     if (writers_never_rest) {
-      const std::string until = std::to_string(++version) + ":" + std::to_string(version) + ":";
-      frame = Frame().head(version, until).key("a").end();
+      const std::string now = std::to_string(++version);
+      frame = Frame().head(version, now + ":" + now + ":").key("a").end();
     } else if (!windows.empty()) {
       frame = windows.front();
       windows.erase(windows.begin());
