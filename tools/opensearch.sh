@@ -49,11 +49,12 @@ is_mounted() { grep -qs "^[^ ]* $1 " /proc/mounts; }
 # Java looks for the mount point of the folder that holds the data, and finds none in a chroot whose root is not one: OpenSearch
 # would end without a word. There the data goes to /dev/shm, with a link to it from DIR, until it is stopped.
 place_data() {
-  local data=$1/node_1/data
+  local place remedy="before entering the chroot, mount /proc, /dev and /dev/shm in it"
   if is_mounted /; then return; fi
-  is_mounted /dev/shm || is_mounted /dev || die "/ is no mount point, so OpenSearch cannot start: mount /proc and /dev in the chroot"
+  is_mounted /dev/shm || is_mounted /dev || die "/ is no mount point, so OpenSearch cannot start: $remedy"
+  place=$(mktemp -d /dev/shm/opensearch.XXXXXX) || die "/dev/shm is not what it should be: $remedy"
   mkdir -p "$1/node_1"
-  ln -sfn "$(mktemp -d /dev/shm/opensearch.XXXXXX)" "$data"
+  ln -sfn "$place" "$1/node_1/data"
 }
 remove_placed_data() {
   local data=$1/node_1/data
