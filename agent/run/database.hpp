@@ -87,7 +87,6 @@ class Database {
   std::string name_, origin_, problem_;
   bool connected_ = false, introduced_ = false;
   Time synced_at_{}, reported_at_{};
-  Duration orphan_time_ = std::chrono::minutes(15);
   PollInterval interval_;
   std::optional<Time> deadline_;
   std::atomic<bool> tried_{false}, reached_{false}, finished_{false};

@@ -65,13 +65,15 @@ void Database::sync(Connection& control) {
     for (auto& [delivery, held] : held_) held.retries_told = held.retries_telling;
   }
   const Json answer = parse_json(rows.get(0).value_or("{}"));
-  const json_t* settings = json_object_get(answer.get(), "settings");
+  const std::chrono::milliseconds orphan_time(
+      integer_member(json_object_get(answer.get(), "settings"), "orphan_time_ms", 900'000));
   std::vector<std::string> present;
   std::size_t i;
   const json_t* object;
   json_array_foreach(json_object_get(answer.get(), "deliveries"), i, object) {
     try {
       DeliverySpec spec = parse_delivery(object);
+      spec.orphan_time = orphan_time;
       present.push_back(spec.delivery);
       take(std::move(spec));
     } catch (const std::exception& error) {
@@ -83,7 +85,6 @@ void Database::sync(Connection& control) {
   std::vector<std::unique_ptr<Runner>> gone;
   {
     std::lock_guard lock(mutex_);
-    orphan_time_ = std::chrono::milliseconds(integer_member(settings, "orphan_time_ms", 900'000));
     synced_at_ = Clock::now();
     for (auto it = held_.begin(); it != held_.end();) {
       if (std::find(present.begin(), present.end(), it->first) == present.end()) {
@@ -134,7 +135,7 @@ void Database::take(DeliverySpec spec) {
   held.runner = std::make_unique<Runner>(
       std::move(spec),
       [&](std::stop_token stop) { return std::make_unique<PostgresStore>(pool_, delivery, lease, target, stop); },
-      *place.value, origin_ + "/" + delivery, orphan_time_);
+      *place.value, origin_ + "/" + delivery);
   std::lock_guard lock(mutex_);
   refused_.erase(delivery);
   held_.emplace(delivery, std::move(held));

@@ -50,14 +50,14 @@ struct Progress {
 class Lane {
  public:
   // `start`: the cursor that the lease began with, and the version of a read in that snapshot.
-  Lane(std::string name, Store& source, Target& place, ByteBudget& bytes, std::stop_token end, Duration orphan_time,
-       std::string start, std::uint64_t start_version)
+  Lane(std::string name, Store& source, Target& place, ByteBudget& bytes, std::stop_token end, std::string start,
+       std::uint64_t start_version)
       : delivery(std::move(name)),
         store(source),
         target(place),
         budget(bytes),
         stop(std::move(end)),
-        versions(std::make_shared<Versions>(orphan_time, start_version)),
+        versions(std::make_shared<Versions>(start_version)),
         exchange(std::make_shared<Exchange>()),
         fencer(source),
         cursor_(std::move(start)) {}

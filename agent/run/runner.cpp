@@ -19,14 +19,13 @@ bool is_filling(const std::string& index) {
 
 }  // namespace
 
-Runner::Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin,
-               Duration orphan_time)
+Runner::Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin)
     : lease_(spec.lease),
       origin_(std::move(origin)),
       place_(std::move(place)),
       store_(make_store(stop_.get_token())),
       lane_(std::make_unique<Lane>(spec.delivery, *store_, *place_->target, place_->budget, stop_.get_token(),
-                                   orphan_time, spec.cursor, version_of(spec.cursor, spec.epoch))),
+                                   spec.cursor, version_of(spec.cursor, spec.epoch))),
       index_(spec.index),
       filling_index_(is_filling(spec.index)),
       // What came before we held the lease may be waiting: look once.
@@ -43,7 +42,6 @@ Runner::~Runner() {
 }
 
 void Runner::update(DeliverySpec spec) {
-  lane_->versions->expire(Clock::now());
   lane_->configure(spec, Clock::now());
   store_->set_fetch_timeout(spec.fetch_timeout);
   std::lock_guard lock(mutex_);
@@ -100,7 +98,9 @@ void Runner::stop() {
 
 // A request without an answer may undo deletes of this lease, and a claim without one nobody works on, until the lease
 // is over: only then does the database hand them out again.
-bool Runner::renewal_due_locked() const { return claim_lost_ || lane_->versions->unanswered_for(1min, Clock::now()); }
+bool Runner::renewal_due_locked() const {
+  return claim_lost_ || lane_->versions->lost_for(std::min<Duration>(1min, spec_.orphan_time / 2), Clock::now());
+}
 
 bool Runner::has_work_locked() const {
   if (shutting_down_ || !spec_.may_work()) return false;

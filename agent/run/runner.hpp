@@ -29,8 +29,7 @@ class Runner {
   using MakeStore = std::function<std::unique_ptr<Store>(std::stop_token)>;
 
   // `origin` names database and delivery to the target.
-  Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin,
-         Duration orphan_time);
+  Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin);
   ~Runner();
 
   std::int64_t lease() const { return lease_; }

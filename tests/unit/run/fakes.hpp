@@ -341,7 +341,7 @@ struct Bench {
   FakeTarget target{events};
   ByteBudget budget{1u << 20};
   std::stop_source stop;
-  Lane lane{"d", store, target, budget, stop.get_token(), 15min, "1:1:", 1};
+  Lane lane{"d", store, target, budget, stop.get_token(), "1:1:", 1};
 };
 
 }  // namespace conveyor::fakes

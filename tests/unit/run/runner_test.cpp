@@ -38,7 +38,7 @@ struct Stage {
           if (arrange) arrange(*store, *target);
           return made;
         },
-        place, "origin", 15min);
+        place, "origin");
   }
   void add_window(const std::string& until, const std::string& key) {
     {
@@ -157,6 +157,22 @@ TEST(Runner, RenewsItsLeaseOnlyBetweenTwoPiecesOfWork) {
   stage.target->kept[0](answered);
   EXPECT_TRUE(stage.events.wait_for("renew_lease"));
   EXPECT_LT(stage.events.position("range_finish 1 keys 1"), stage.events.position("renew_lease"));
+}
+
+TEST(Runner, RenewsItsLeaseWithinTheOrphanTimeThatIsInForceNow) {
+  DeliverySpec start = spec();
+  Stage stage(start);
+  stage.target->silent = true;
+  stage.add_window("200:200:", "a");
+  ASSERT_TRUE(stage.events.wait_for("send -a"));
+  stage.target->silent = false;
+  stage.target->kept[0](SendResult{});  // no answer; what is sent again gets one
+  ASSERT_TRUE(stage.events.wait_for("advance 200:200:"));
+  stage.runner->update(start);
+  EXPECT_FALSE(stage.events.has("renew_lease"));
+  start.orphan_time = 2ms;
+  stage.runner->update(start);
+  EXPECT_TRUE(stage.events.wait_for("renew_lease"));
 }
 
 TEST(Runner, MakesADestinationThatIsGoneAnewOnlyForAFillWithoutACheckpoint) {
