@@ -185,9 +185,9 @@ void Database::poll(Connection& control) {
   {
     // Whoever drains looks for the next window by itself.
     std::lock_guard lock(mutex_);
-    if (deadline_ ||
-        std::all_of(held_.begin(), held_.end(), [](const auto& entry) { return entry.second.runner->draining(); }))
-      return;
+    if (deadline_ || held_.empty()) return;
+    if (std::all_of(held_.begin(), held_.end(), [](const auto& entry) { return entry.second.runner->draining(); }))
+      return interval_.busy();
   }
   const Rows rows = control.query(poll_call, {identity_.name});
   std::lock_guard lock(mutex_);
