@@ -86,9 +86,10 @@ Drained drain_window(Lane& lane, int fetchers, bool move_anyway) {
   return drained;
 }
 
-std::string fill_range(Lane& lane, std::int64_t request, const Range& range) {
+std::string fill_range(Lane& lane, std::int64_t request, const Range& range, const std::function<void()>& has_read) {
   Carrier carrier(lane);
   carrier.range(range);
+  has_read();
   carrier.settle();
   while (carrier.checkpoint_due()) record(lane, carrier);
   failpoint("before_range_finish");

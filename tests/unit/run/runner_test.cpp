@@ -131,6 +131,32 @@ TEST(Runner, WorksOnARangeAgainThatCameToNothing) {
   EXPECT_EQ(stage.events.count("fetch_range at s"), 2);
 }
 
+TEST(Runner, ReadsTheNextRangeWhileTheTargetWorksOnTheLast) {
+  DeliverySpec start = spec("backfilling");
+  start.job_lists = 1;
+  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget& target) {
+    store.view = {{"a", "{}"}};
+    store.ranges = {{1, {}, {}, "s"}, {2, {}, {}, "s"}, {3, {}, {}, "s"}};
+    target.silent = true;
+  });
+  EXPECT_TRUE(stage.events.wait_for("send a", 2));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(stage.events.count("fetch_range at s"), 2) << "one may be unanswered for each that is read";
+}
+
+TEST(Runner, ReadsNoMoreRangesAtOnceThanItHasJobLists) {
+  DeliverySpec start = spec("backfilling");
+  start.job_lists = 1;
+  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget&) {
+    store.range_takes = 20ms;
+    store.ranges = {{1, {}, {}, "s"}, {2, {}, {}, "s"}, {3, {}, {}, "s"}};
+  });
+  EXPECT_TRUE(stage.events.wait_for("range_finish 3 keys 0"));
+  EXPECT_EQ(stage.store->most_ranges_at_once, 1);
+}
+
 TEST(Runner, RenewsItsLeaseWhenTheAnswerToAClaimIsLost) {
   DeliverySpec start = spec("backfilling");
   start.requests = {{1, "backfill", "fill", "open", "s"}};
