@@ -28,6 +28,7 @@ struct WindowAnswer {
   int pair;        // being resolved
   Size entry;      // next one of that pair, without SQL
   KeySet sent;     // ids, so that most are sent once; forgets when it is full
+  bool distinct;   // a slice gives each id once by itself
   Changed changed;
   KeyWriter writer;
   MemoryContext row;
@@ -35,6 +36,17 @@ struct WindowAnswer {
 };
 
 Size memory_limit() { return static_cast<Size>(settings.window_memory) * 1024; }
+
+// One watch, one definition of its trigger, and the recorded columns are the key: distinct images are distinct ids.
+bool gives_distinct_ids(const Watches* watches, int keys) {
+  if (watches->pairs != 1 || watches->pair[0].plain == nullptr) return false;
+  const WatchedCapture* pair = &watches->pair[0];
+  if (pair->capture->definition->ncolumns != keys) return false;
+  for (int i = 0; i < keys; i++)
+    for (int j = 0; j < i; j++)
+      if (pair->plain[i] == pair->plain[j]) return false;
+  return true;
+}
 
 void open(Answer* base, FunctionCallInfo fcinfo) {
   WindowAnswer* answer = reinterpret_cast<WindowAnswer*>(base);
@@ -47,6 +59,7 @@ void open(Answer* base, FunctionCallInfo fcinfo) {
   answer->watches = watches_load(feed, function_owner(fcinfo->flinfo->fn_oid));
   int32* captures = static_cast<int32*>(palloc(sizeof(int32) * (answer->watches->captures + 1)));
   for (int i = 0; i < answer->watches->captures; i++) captures[i] = answer->watches->capture[i].definition->capture;
+  answer->distinct = gives_distinct_ids(answer->watches, feed->keys);
   answer->scan = log_scan_begin(base->snapshot, feed->cursor, captures, answer->watches->captures);
   key_set_init(&answer->signals);
   key_set_init(&answer->sent);
@@ -112,9 +125,11 @@ bool fill(WindowAnswer* answer) {
 
 // True when a frame has become ready.
 bool send(WindowAnswer* answer, const char* id, uint32 length) {
-  if (key_set_memory_after(&answer->sent, length) > memory_limit()) key_set_clear(&answer->sent);
-  Size offset;
-  if (!key_set_add(&answer->sent, id, length, key_hash(id, length), &offset)) return false;
+  if (!answer->distinct) {
+    if (key_set_memory_after(&answer->sent, length) > memory_limit()) key_set_clear(&answer->sent);
+    Size offset;
+    if (!key_set_add(&answer->sent, id, length, key_hash(id, length), &offset)) return false;
+  }
   frame_key(&answer->base.frames, {id, static_cast<int>(length)});
   return rotate_full(answer);
 }
