@@ -16,6 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration sync_every = 500ms;
+// Where a poll has seen a delivery to take; another agent may be the one that is due to take it.
+constexpr Duration sync_at_once_every = 100ms;
 constexpr Duration tick_every = 1s;
 constexpr Duration shortest_poll = 2ms;
 constexpr Duration longest_poll = 100ms;
@@ -133,11 +135,12 @@ void Database::introduce(Connection& control) {
 }
 
 void Database::serve(Connection& control) {
-  Time next_sync = Clock::now(), next_tick = next_sync, next_poll = next_sync;
+  Time next_sync = Clock::now(), next_tick = next_sync, next_poll = next_sync, synced{};
   for (;;) {
     const Time now = Clock::now();
     if (now >= next_sync) {
       sync(control);
+      synced = now;
       next_sync = now + sync_every;
     }
     if (wound_down()) {
@@ -160,7 +163,7 @@ void Database::serve(Connection& control) {
       next_tick = now + tick_every;
     }
     if (now >= next_poll) {
-      poll(control);
+      if (poll(control)) next_sync = std::min(next_sync, synced + sync_at_once_every);
       next_poll = Clock::now() + interval_.next(false);
     }
     sleep(std::max<Duration>(1ms, std::min({next_sync, next_tick, next_poll}) - Clock::now()));

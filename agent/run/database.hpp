@@ -68,7 +68,8 @@ class Database {
   std::string report_text();
   void take(DeliverySpec spec);
   void refuse(const DeliverySpec& spec, const Failure& failure);
-  void poll(Connection& control);
+  // True when there is a delivery that nobody holds.
+  bool poll(Connection& control);
   void renew_leases(Connection& control);
   void retire(std::unique_ptr<Runner> runner);
   bool wound_down();

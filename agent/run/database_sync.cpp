@@ -180,23 +180,31 @@ void Database::renew_leases(Connection& control) {
   }
 }
 
-void Database::poll(Connection& control) {
+bool Database::poll(Connection& control) {
   const Time from = Clock::now();
   {
     // Whoever drains looks for the next window by itself.
     std::lock_guard lock(mutex_);
-    if (deadline_ || held_.empty()) return;
-    if (std::all_of(held_.begin(), held_.end(), [](const auto& entry) { return entry.second.runner->draining(); }))
-      return interval_.busy();
+    if (deadline_) return false;
+    const auto drains = [](const auto& entry) { return entry.second.runner->draining(); };
+    if (!held_.empty() && std::all_of(held_.begin(), held_.end(), drains)) {
+      interval_.busy();
+      return false;
+    }
   }
   const Rows rows = control.query(poll_call, {identity_.name});
   std::lock_guard lock(mutex_);
-  bool found = false;
+  bool found = false, free = false;
   for (int row = 0; row < rows.size(); ++row) {
-    const auto held = held_.find(rows.get(row).value_or(""));
-    if (held != held_.end() && held->second.runner->changes(from)) found = true;
+    const std::string delivery = rows.get(row).value_or("");
+    const auto held = held_.find(delivery);
+    if (held == held_.end())
+      free = free || !refused_.contains(delivery);
+    else if (held->second.runner->changes(from))
+      found = true;
   }
   if (found) interval_.next(true);
+  return free;
 }
 
 DatabaseStatus Database::status() const {
