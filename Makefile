@@ -7,6 +7,8 @@ house = help deps demo demo-stop check bench lint format tidy
 ifneq (,$(filter $(house),$(MAKECMDGOALS)))
 
 .PHONY: $(house)
+# Seconds in what is printed count from here, over all scripts (tools/common.sh).
+export CONVEYOR_BEGAN := $(shell date +%s)
 help:
 	@echo 'make              build the extension and the agent'
 	@echo 'make install      put the extension into PostgreSQL (PG_CONFIG=…) and the agent into PREFIX/bin (PREFIX=/usr/local)'

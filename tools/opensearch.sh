@@ -3,7 +3,7 @@
 #
 # A real OpenSearch with one node on 127.0.0.1:PORT, from the artifacts in Maven Central: no container, no account.
 # What is downloaded is kept in build/cache, or in $CONVEYOR_CACHE, and is never fetched again.
-# JAVA names the JVM; TIER=1 halves the time to start at the cost of throughput: for tests. What it holds is not kept for a second start.
+# JAVA names the JVM; TIER=1 halves the time to start at the cost of throughput: for tests.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -50,7 +50,7 @@ is_mounted() { grep -qs "^[^ ]* $1 " /proc/mounts; }
 # would end without a word. There the data goes to /dev/shm, with a link to it from DIR, until it is stopped.
 place_data() {
   local place remedy="before entering the chroot, mount /proc, /dev and /dev/shm in it"
-  if is_mounted /; then return; fi
+  if is_mounted / || [ -d "$1/node_1/data" ]; then return; fi
   is_mounted /dev/shm || is_mounted /dev || die "/ is no mount point, so OpenSearch cannot start: $remedy"
   place=$(mktemp -d /dev/shm/opensearch.XXXXXX) || die "/dev/shm is not what it should be: $remedy"
   mkdir -p "$1/node_1"
@@ -70,7 +70,6 @@ start() {
   fetch
   mkdir -p "$dir/config"
   dir=$(cd "$dir" && pwd)
-  remove_placed_data "$dir"
   place_data "$dir"
   printf '%s\n' 'discovery.type: single-node' 'network.host: 127.0.0.1' "transport.port: $((port + 100))" \
     'cluster.routing.allocation.disk.threshold_enabled: false' > "$dir/config/opensearch.yml"

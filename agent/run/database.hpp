@@ -27,9 +27,9 @@ struct AgentIdentity {
 };
 
 struct DatabaseStatus {
-  std::string name;  // the database's, once it is known
+  std::string name;  // of the database; Agent::status() tells two of one name apart
   bool connected = false;
-  double since_sync = 0;  // seconds; how long ago the last agent_sync() succeeded
+  double since_sync = 0;  // seconds since the last agent_sync() succeeded; infinite before the first
   std::string problem;
   std::vector<DeliveryReport> deliveries;
   std::vector<std::string> states;  // parallel to deliveries

@@ -2,8 +2,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "decide/json.hpp"
+#include "decide/log_text.hpp"
 #include "postgres/delivery_store.hpp"
 #include "run/database.hpp"
 #include "run/json.hpp"
@@ -77,8 +79,8 @@ void Database::sync(Connection& control) {
       present.push_back(spec.delivery);
       take(std::move(spec));
     } catch (const std::exception& error) {
-      spdlog::error("event=error database={} delivery={} message=\"{}\"", name_, string_member(object, "delivery"),
-                    error.what());
+      spdlog::error("event=error database={} delivery={} message={}", log_text(name_),
+                    log_text(string_member(object, "delivery")), log_text(error.what()));
     }
   }
   json_array_foreach(json_object_get(answer.get(), "removals"), i, object) removals_.begin(object, origin_);
@@ -127,7 +129,7 @@ void Database::take(DeliverySpec spec) {
     refuse(spec, place.failure);
     return;
   }
-  spdlog::info("event=lease delivery={} lease={} state={}", spec.delivery, spec.lease, spec.state);
+  spdlog::info("event=lease delivery={} lease={} state={}", log_text(spec.delivery), spec.lease, spec.state);
   Held held;
   held.state = spec.state;
   const std::string delivery = spec.delivery, target = spec.target;
@@ -146,15 +148,15 @@ void Database::refuse(const DeliverySpec& spec, const Failure& failure) {
   std::lock_guard lock(mutex_);
   std::string& known = refused_[spec.delivery];
   if (known != failure.reason)
-    spdlog::error("event=target_refused delivery={} target={} reason=\"{}\"", spec.delivery, spec.target,
-                  failure.reason);
+    spdlog::error("event=target_refused delivery={} target={} reason={}", log_text(spec.delivery),
+                  log_text(spec.target), log_text(failure.reason));
   known = failure.reason;
 }
 
 // Its threads may take a while to notice; the heartbeat must not wait for them.
 void Database::retire(std::unique_ptr<Runner> runner) {
   runner->stop();
-  spdlog::info("event=released delivery={} lease={}", runner->delivery(), runner->lease());
+  spdlog::info("event=released delivery={} lease={}", log_text(runner->delivery()), runner->lease());
   std::erase_if(retired_, [](std::future<void>& f) { return f.wait_for(0s) == std::future_status::ready; });
   retired_.push_back(std::async(std::launch::async, [gone = std::move(runner)]() mutable { gone.reset(); }));
 }
@@ -173,7 +175,7 @@ void Database::renew_leases(Connection& control) {
   for (const auto& [delivery, lease] : lost) {
     try {
       control.query(renew_lease_call, {delivery, std::to_string(lease)});
-      spdlog::info("event=renew_lease delivery={} lease={}", delivery, lease);
+      spdlog::info("event=renew_lease delivery={} lease={}", log_text(delivery), lease);
     } catch (const DatabaseError& error) {
       if (error.trouble() != Trouble::lease_lost) throw;
     }
@@ -212,7 +214,8 @@ DatabaseStatus Database::status() const {
   DatabaseStatus status;
   status.name = name_;
   status.connected = connected_;
-  status.since_sync = synced_at_ == Time{} ? 1e9 : seconds(Clock::now() - synced_at_);
+  status.since_sync =
+      synced_at_ == Time{} ? std::numeric_limits<double>::infinity() : seconds(Clock::now() - synced_at_);
   status.problem = problem_;
   for (const auto& [delivery, held] : held_) {
     status.deliveries.push_back(held.runner->report());

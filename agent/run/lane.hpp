@@ -110,6 +110,12 @@ class Held : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The target did not do what it was asked for, and may do so later.
+class TargetTrouble : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // The target has taken nothing for long while something was being read: the reading was given up.
 class TargetStalled : public std::runtime_error {
  public:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "decide/log_text.hpp"
 #include "run/failpoint.hpp"
 #include "run/json.hpp"
 
@@ -147,7 +148,7 @@ void Runner::prepare() {
   failpoint("after_prepare");
   if (state != stored) {
     store_->store_index(state);
-    spdlog::info("event=prepared delivery={} index={}", lane_->delivery, destination.index);
+    spdlog::info("event=prepared delivery={} index={}", log_text(lane_->delivery), log_text(destination.index));
   }
   lane_->set_destination(destination);
   lane_->set_error("hold", {});
@@ -175,7 +176,7 @@ void Runner::finish_fill() {
   const IndexState state = value_of(lane_->target.finish_fill(lane_->destination(), stored));
   store_->store_index(state);
   index_became(state);
-  spdlog::info("event=filled delivery={}", lane_->delivery);
+  spdlog::info("event=filled delivery={}", log_text(lane_->delivery));
 }
 
 // One window. Where it brought something the next is looked at as soon as what else is due has been done: writers who
@@ -207,7 +208,7 @@ void Runner::drain() {
   moved_at_ = Clock::now();
   if (drained.keys == 0) return;
   changed_ = true;
-  spdlog::debug("event=window delivery={} keys={} ms={}", lane_->delivery, drained.keys,
+  spdlog::debug("event=window delivery={} keys={} ms={}", log_text(lane_->delivery), drained.keys,
                 std::chrono::duration_cast<std::chrono::milliseconds>(moved_at_ - from).count());
 }
 
@@ -217,7 +218,7 @@ void Runner::renew_lease() {
     std::lock_guard lock(mutex_);
     if (!renewal_due_locked() || working_ > 0 || !spec_.may_work()) return;
   }
-  spdlog::info("event=renew_lease delivery={} lease={}", lane_->delivery, lease_);
+  spdlog::info("event=renew_lease delivery={} lease={}", log_text(lane_->delivery), lease_);
   store_->renew_lease();
   lease_ended();
 }

@@ -101,6 +101,7 @@ class Runner {
   static IndexState value_of(Result<IndexState> result);
   // Deals with the exception that is in flight, which ended what was being done.
   void trouble(const char* doing, Backoff& backoff);
+  void try_later(const char* doing, Backoff& backoff, const std::string& reason);
   void hold(const std::string& reason);
   void rest(Duration duration);
 
