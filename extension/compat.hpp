@@ -67,8 +67,8 @@ inline Oid relation_file(Relation relation) {
 }
 
 // Something in the session's state of an open file that the server forgets when the file is cut off (VACUUM), not later
-// than the next lock on the relation is taken, and when it is closed. The size of a fork that tables do not have serves:
-// nobody else asks for it.
+// than the next lock on the relation is taken, and when it is closed. The size of a fork that tables do not have
+// serves: nobody else asks for it.
 inline bool is_file_remembered(Relation relation) {
   return RelationGetSmgr(relation)->smgr_cached_nblocks[INIT_FORKNUM] != InvalidBlockNumber;
 }
