@@ -45,7 +45,7 @@ EXTRA_CLEAN = $(OBJS:.o=.d)
 REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames owners prepared late_writer capture_error pending publication ring overflow settings audit \
   version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys
 REGRESS_OPTS = --inputdir=tests/regress
-ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate
+ISOLATION = rotation emptying marks version out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_resolution window_snapshot window_truncate
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
 # -isystem: PostgreSQL's own headers are not ours to warn about.

@@ -84,10 +84,13 @@ void signal(WindowAnswer* answer, char kind, const char* reason) {
 }
 
 void signal_row(WindowAnswer* answer, const LogRow& row) {
-  WindowCapture* capture = watches_capture(answer->watches, row.capture);
+  const WindowCapture* capture = watches_capture(answer->watches, row.capture);
   const char* relation = capture != nullptr ? relation_name(capture->definition->relation) : nullptr;
   if (relation == nullptr) relation = "a table that is gone";
   switch (row.kind) {
+    case LogKind::keys:
+      signal(answer, 'r', capture->lost);
+      break;
     case LogKind::truncated:
       signal(answer, 't', psprintf("%s was truncated", relation));
       break;
@@ -112,7 +115,7 @@ bool fill(WindowAnswer* answer) {
     if (row.kind == LogKind::keys) {
       WindowCapture* capture = watches_capture(answer->watches, row.capture);
       if (capture != nullptr && capture->used) coalesce(capture, row.entries, row.length);
-      continue;
+      if (capture == nullptr || capture->lost == nullptr) continue;
     }
     MemoryContext old = MemoryContextSwitchTo(answer->row);
     signal_row(answer, row);
@@ -199,8 +202,6 @@ bool more(Answer* base) {
   WindowAnswer* answer = reinterpret_cast<WindowAnswer*>(base);
   for (;;) {
     if (!answer->resolving) {
-      ListCell* cell;
-      foreach (cell, answer->watches->changed_types) signal(answer, 'r', static_cast<char*>(lfirst(cell)));
       if (!fill(answer)) return false;
       answer->resolving = true;
       answer->pair = 0;
