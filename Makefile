@@ -7,6 +7,8 @@ house = help deps demo demo-stop check bench lint format tidy
 ifneq (,$(filter $(house),$(MAKECMDGOALS)))
 
 .PHONY: $(house)
+# Seconds in what is printed count from here, over all scripts (tools/common.sh).
+export CONVEYOR_BEGAN := $(shell date +%s)
 help:
 	@echo 'make              build the extension and the agent'
 	@echo 'make install      put the extension into PostgreSQL (PG_CONFIG=…) and the agent into PREFIX/bin (PREFIX=/usr/local)'
@@ -44,7 +46,8 @@ REGRESS = setup types images statements savepoints spill truncate partitions ove
   version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions window_keys \
   examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_failures migrate_run examine_job
 REGRESS_OPTS = --inputdir=tests/regress
-ISOLATION = rotation out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_snapshot window_truncate job_lock_waiters migration_control job_claim
+ISOLATION = rotation emptying marks version out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_resolution window_snapshot window_truncate \
+  job_lock_waiters migration_control job_claim
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
 # -isystem: PostgreSQL's own headers are not ours to warn about.

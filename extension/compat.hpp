@@ -77,6 +77,14 @@ inline Oid relation_file(Relation relation) {
 #endif
 }
 
+// Something in the session's state of an open file that the server forgets when the file is cut off (VACUUM), not later
+// than the next lock on the relation is taken, and when it is closed. The size of a fork that tables do not have
+// serves: nobody else asks for it.
+inline bool is_file_remembered(Relation relation) {
+  return RelationGetSmgr(relation)->smgr_cached_nblocks[INIT_FORKNUM] != InvalidBlockNumber;
+}
+inline void remember_file(Relation relation) { RelationGetSmgr(relation)->smgr_cached_nblocks[INIT_FORKNUM] = 0; }
+
 // Gives the relation a new, empty file; the old one goes at commit. Needs ACCESS EXCLUSIVE.
 inline void set_new_file(Relation relation) {
 #if PG_VERSION_NUM >= 160000

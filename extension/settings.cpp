@@ -81,7 +81,8 @@ void define_settings() {
   define_log_settings();
   define_delivery_settings();
   DefineCustomStringVariable("conveyor.failpoint", "Named points at which tests stop or crash a session.",
-                             "NAME=ACTION[,…]; actions: stop, kill, panic, error, sleep:MILLISECONDS.",
+                             "NAME=ACTION[,…]; actions: stop, kill, panic, error, sleep:MILLISECONDS, lock:NUMBER "
+                             "(waits for that advisory lock).",
                              &settings.failpoint, "", PGC_SUSET, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, check_failpoint,
                              nullptr, nullptr);
   DefineCustomBoolVariable("conveyor.installing", "Set while capture triggers are put in place; not for people.",

@@ -16,7 +16,7 @@ CREATE TRIGGER log_segment_changed AFTER INSERT OR UPDATE OR DELETE ON conveyor.
 ALTER TABLE conveyor.log_segment ENABLE ALWAYS TRIGGER log_segment_changed;
 
 -- Adds segments at the end of the ring. Emptying keeps segments young, so autovacuum stays away; a vacuum that someone runs
--- by hand must not cut off empty pages, because readers remember how far they had read (blocks only ever go forward).
+-- by hand need not cut off empty pages: readers would forget how far they had read.
 CREATE FUNCTION conveyor.log_add_segments(segments int) RETURNS int
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp

@@ -143,6 +143,12 @@ BEGIN
           FROM conveyor.option_definition d
          WHERE d.object = check_options.object AND d.name = given AND (d.kind IS NULL OR d.kind = check_options.kind);
         IF NOT FOUND THEN
+            IF given ~* '(pass(word|wd)?|api_?key|token|credential)' THEN
+                RAISE EXCEPTION '% has no option "%": secrets are not kept in the database', concat_ws(' ', object, kind), given
+                    USING ERRCODE = 'undefined_parameter',
+                          HINT = 'Give them to the agent, in its environment (CONVEYOR_<TARGET>_PASSWORD, CONVEYOR_<TARGET>_API_KEY) or in files '
+                                 'that its configuration names; the user''s name goes into the option "user".';
+            END IF;
             RAISE EXCEPTION '% has no option "%"', concat_ws(' ', object, kind), given
                 USING ERRCODE = 'undefined_parameter',
                       HINT = format('Options are %s.', (SELECT string_agg(d.name, ', ' ORDER BY d.name) FROM conveyor.option_definition d

@@ -121,6 +121,14 @@ BEGIN
         RAISE EXCEPTION 'invalid destination "%"', left(destination, 300)
             USING ERRCODE = 'invalid_name', HINT = 'Give a name of 1 to 255 bytes without slashes and control characters.';
     END IF;
+    -- What the cluster would refuse later on. The indices behind the alias have longer names.
+    IF of_target.kind = 'elasticsearch'
+       AND (destination <> lower(destination) OR destination ~ '^[-_+]|[*?"<>|, #:]' OR octet_length(destination) > 230) THEN
+        RAISE EXCEPTION 'invalid destination "%" in target "%"', destination, target
+            USING ERRCODE = 'invalid_name',
+                  DETAIL = 'Names of indices are in lower case, do not begin with "-", "_" or "+", have at most 230 bytes and none of * ? " < > | , # : and blanks.',
+                  HINT = format('Run SELECT conveyor.create_delivery(%L, %L, %L, destination => ''…'').', delivery, feed, target);
+    END IF;
     PERFORM conveyor.check_owner(of_feed.owner, 'feed', feed);
     PERFORM conveyor.check_owner(of_target.owner, 'target', target);
     options := conveyor.check_delivery_options(options);
@@ -131,7 +139,8 @@ BEGIN
         PERFORM conveyor.check_same('delivery', delivery,
             jsonb_build_object('feed', present.feed, 'target', present.target, 'destination', present.destination, 'options', present.options),
             jsonb_build_object('feed', feed, 'target', target, 'destination', destination, 'options', options),
-            format('Run SELECT conveyor.alter_delivery(%L, …) to change its options, or choose another name.', delivery));
+            format('Run SELECT conveyor.alter_delivery(%1$L, …) to change its options, SELECT conveyor.drop_delivery(%1$L) before making it anew, '
+                   'or choose another name.', delivery));
         RETURN;
     END IF;
 

@@ -203,6 +203,7 @@ $$;
 COMMENT ON FUNCTION conveyor.agent_sync(text, jsonb) IS 'agent: heartbeat, report, leases; returns its deliveries with all that it must know';
 
 -- agent_poll: deliveries of the agent with something to drain. Reads only, and stops at the first row of each.
+-- Also those that nobody holds and that the agent may take: it need not wait for its next agent_sync() to find them.
 -- Now and then also those beyond whose cursor there are only rows of other feeds: a cursor that stood still while others move
 -- would keep the log from being emptied, and each poll would pass over more of it. With nothing in the log nobody moves.
 CREATE FUNCTION conveyor.agent_poll(agent text) RETURNS SETOF text
@@ -219,7 +220,14 @@ BEGIN
                           WHERE w.feed = d.feed) AS f
      WHERE s.agent = agent_poll.agent AND s.paused_at IS NULL AND s.held_at IS NULL
        AND (s.advanced_at < clock_timestamp() - interval '10 s' AND conveyor.log_has_pending(s.cursor, every.captures)
-            OR conveyor.log_has_pending(s.cursor, f.captures));
+            OR conveyor.log_has_pending(s.cursor, f.captures))
+     UNION ALL
+    SELECT s.delivery
+      FROM conveyor.delivery_state s
+      JOIN conveyor.delivery_definition d USING (delivery)
+      JOIN conveyor.agent a ON a.agent = agent_poll.agent AND conveyor.delivery_tags(d.options) <@ a.tags
+     WHERE s.agent IS NULL;
 END
 $$;
-COMMENT ON FUNCTION conveyor.agent_poll(text) IS 'agent: its deliveries with something in the log beyond their cursor';
+COMMENT ON FUNCTION conveyor.agent_poll(text) IS
+    'agent: its deliveries with something in the log beyond their cursor, and deliveries that are free to be taken';

@@ -28,7 +28,8 @@ RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.name, 'type', c.t
           FROM conveyor.document_columns(feed) AS c);
 
 -- Does the delivery have deletes whose older requests belonged to a lease that has been gone for orphan_time?
--- One that was entered later cannot be undone by them.
+-- One that was entered later cannot be undone by them. One with the lease's oldest version may be a delete of its own that
+-- never arrived: its entry is the last trace of the document that it was to remove.
 CREATE FUNCTION conveyor.orphans(delivery text) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -41,7 +42,7 @@ BEGIN
      WHERE l.delivery = orphans.delivery
        AND EXISTS (SELECT FROM conveyor.sender e
                     WHERE e.delivery = l.delivery AND e.ended_at < clock_timestamp() - orphan_time
-                      AND e.oldest_version < l.version AND l.entered_at <= e.ended_at + orphan_time);
+                      AND e.oldest_version <= l.version AND l.entered_at <= e.ended_at + orphan_time);
 END
 $$;
 
@@ -57,7 +58,7 @@ BEGIN
      USING conveyor.delivery_state s
      WHERE s.agent = forget_senders.agent AND e.delivery = s.delivery AND e.ended_at < clock_timestamp() - orphan_time
        AND NOT EXISTS (SELECT FROM conveyor.delete_ledger l
-                        WHERE l.delivery = e.delivery AND e.oldest_version < l.version AND l.entered_at <= e.ended_at + orphan_time);
+                        WHERE l.delivery = e.delivery AND e.oldest_version <= l.version AND l.entered_at <= e.ended_at + orphan_time);
 END
 $$;
 

@@ -1,4 +1,4 @@
--- 70: what people read. NULL where a thing is not known, never a made-up figure.
+-- 70: what people read. NULL where a thing is not known, never a made-up figure. In a fixed order, so that lines stay where they are under \watch.
 
 -- What lies between a delivery's cursor and the latest snapshot. For a caller without rights on the log.
 CREATE FUNCTION conveyor.pending(delivery text, OUT changes bigint, OUT oldest timestamptz, OUT signals bigint)
@@ -36,6 +36,12 @@ CREATE FUNCTION conveyor.time_left(done bigint, total bigint, per_second real) R
     SET search_path = pg_catalog, pg_temp
 RETURN CASE WHEN per_second > 0 AND done < total THEN make_interval(secs => round(((total - done) / per_second)::numeric)::float8) END;
 
+-- A rate as it is shown.
+CREATE FUNCTION conveyor.shown(per_second real) RETURNS real
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN round(per_second::numeric, 1)::real;
+
 CREATE VIEW conveyor.delivery_status AS
 SELECT d.delivery,
        d.feed,
@@ -53,14 +59,14 @@ SELECT d.delivery,
        s.superseded,
        s.retries,
        (SELECT count(*) FROM conveyor.dead_letter_store l WHERE l.delivery = d.delivery) AS dead_letters,
-       CASE WHEN live.agent IS NOT NULL THEN s.documents_per_second END AS documents_per_second,
+       CASE WHEN live.agent IS NOT NULL THEN conveyor.shown(s.documents_per_second) END AS documents_per_second,
        CASE WHEN s.paused_at IS NOT NULL THEN concat_ws(': ', 'paused', s.paused_reason)
             WHEN s.held_at IS NOT NULL THEN s.held_reason
             WHEN NOT i.confirmed THEN 'this database is not the one that documents were delivered from: '
                                       'if it is to deliver from now on, run SELECT conveyor.confirm_epoch()'
             WHEN live.agent IS NULL THEN 'no agent works on it: start one with "conveyor agent"'
                                          || CASE WHEN d.options -> 'tags' <> '[]' THEN ' and the tags ' || (d.options ->> 'tags') ELSE '' END
-            ELSE concat_ws('; ', s.throttle, 're-check: ' || s.stale_reason) END AS throttle,
+            ELSE nullif(concat_ws('; ', s.throttle, 're-check: ' || s.stale_reason), '') END AS throttle,
        s.last_error,
        live.agent,
        s.updated_at,
@@ -75,7 +81,8 @@ SELECT d.delivery,
  CROSS JOIN LATERAL conveyor.pending(d.delivery) AS p
  CROSS JOIN LATERAL conveyor.filling(d.delivery) AS fill
  CROSS JOIN LATERAL (SELECT fill.state IN ('open', 'paused') IS TRUE OR s.stale_at IS NOT NULL OR NOT i.confirmed OR conveyor.index_filling(s.index)) AS doubt(open)
-  LEFT JOIN conveyor.live_agent live ON live.agent = s.agent;
+  LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
+ ORDER BY d.delivery;
 COMMENT ON VIEW conveyor.delivery_status IS
     'how every delivery fares; pending counts captured keys before fan-out, lag is the age of the oldest undelivered change, eta is the time left';
 
@@ -98,7 +105,8 @@ SELECT r.id,
        r.created_at
   FROM conveyor.request r
   JOIN conveyor.delivery_state s USING (delivery)
-  LEFT JOIN conveyor.live_agent live ON live.agent = s.agent;
+  LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
+ ORDER BY r.id;
 COMMENT ON VIEW conveyor.resync_status IS 'backfills, re-checks and resyncs: planned, running, sweeping, paused, finished, cancelled or failed';
 
 CREATE VIEW conveyor.agent_status AS
@@ -109,9 +117,10 @@ SELECT a.agent,
        a.tags,
        clock_timestamp() - a.heartbeat_at AS heartbeat_age,
        (SELECT count(*) FROM conveyor.delivery_state s WHERE s.agent = a.agent) AS deliveries,
-       live.documents_per_second
+       conveyor.shown(live.documents_per_second) AS documents_per_second
   FROM conveyor.agent a
-  LEFT JOIN conveyor.live_agent live USING (agent);
+  LEFT JOIN conveyor.live_agent live USING (agent)
+ ORDER BY a.agent;
 COMMENT ON VIEW conveyor.agent_status IS 'agents, how long ago each was heard of, how many deliveries it holds';
 
 -- Bytes and oldest row of each capture in the log. Reads the log's rows, but not what they hold out of line.
@@ -145,6 +154,7 @@ SELECT w.relation,
   LEFT JOIN conveyor.capture c ON c.relation = w.relation::oid AND c.retired_at IS NULL
   LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = w.relation AND t.tgname = format('conveyor_capture_%s', c.capture)
   LEFT JOIN (SELECT k.relation, sum(g.bytes)::bigint AS bytes, min(g.oldest) AS oldest
-               FROM conveyor.log_usage() AS g JOIN conveyor.capture k USING (capture) GROUP BY k.relation) AS u ON u.relation = w.relation::oid;
+               FROM conveyor.log_usage() AS g JOIN conveyor.capture k USING (capture) GROUP BY k.relation) AS u ON u.relation = w.relation::oid
+ ORDER BY w.relation::text;
 COMMENT ON VIEW conveyor.watch_status IS
     'every watched table: capturing, disabled, missing (conveyor.audit() says how to mend it) or dropped; and what the log holds of it';

@@ -15,7 +15,7 @@ DECLARE
     views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
                                        'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'throttle_kind'];
-    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'time_left', 'wait_delivered', 'audit',
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
                                        'job_option', 'relation_rows', 'job_rate', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.

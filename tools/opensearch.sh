@@ -44,6 +44,23 @@ find_java() {
   command -v java || die "Java is missing: run 'make deps'"
 }
 
+is_mounted() { grep -qs "^[^ ]* $1 " /proc/mounts; }
+
+# Java looks for the mount point of the folder that holds the data, and finds none in a chroot whose root is not one: OpenSearch
+# would end without a word. There the data goes to /dev/shm, with a link to it from DIR, until it is stopped.
+place_data() {
+  local place remedy="before entering the chroot, mount /proc, /dev and /dev/shm in it"
+  if is_mounted / || [ -d "$1/node_1/data" ]; then return; fi
+  is_mounted /dev/shm || is_mounted /dev || die "/ is no mount point, so OpenSearch cannot start: $remedy"
+  place=$(mktemp -d /dev/shm/opensearch.XXXXXX) || die "/dev/shm is not what it should be: $remedy"
+  mkdir -p "$1/node_1"
+  ln -sfn "$place" "$1/node_1/data"
+}
+remove_placed_data() {
+  local data=$1/node_1/data
+  if [ -L "$data" ]; then rm -rf "$(readlink "$data")" "$data"; fi
+}
+
 start() {
   local dir=$1 port=${2:-9200} heap=${3:-512m}
   shift $(($# < 3 ? $# : 3))
@@ -53,6 +70,7 @@ start() {
   fetch
   mkdir -p "$dir/config"
   dir=$(cd "$dir" && pwd)
+  place_data "$dir"
   printf '%s\n' 'discovery.type: single-node' 'network.host: 127.0.0.1' "transport.port: $((port + 100))" \
     'cluster.routing.allocation.disk.threshold_enabled: false' > "$dir/config/opensearch.yml"
   local setting
@@ -78,13 +96,14 @@ wait_until_healthy() {
 # SIGTERM, and SIGKILL when it has not gone after 20 s. A pid that is not an OpenSearch any more is left alone.
 stop() {
   local pid waited=0
-  pid=$(cat "$1/pid" 2> /dev/null) || return 0
+  pid=$(cat "$1/pid" 2> /dev/null) || pid=none
   while grep -qs OpenSearchRunner "/proc/$pid/cmdline"; do
     if [ $waited = 0 ]; then kill "$pid"; elif [ $waited = 200 ]; then kill -9 "$pid"; fi
     waited=$((waited + 1))
     sleep 0.1
   done
   rm -f "$1/pid"
+  remove_placed_data "$1"
 }
 
 verb=${1:-}

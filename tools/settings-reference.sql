@@ -24,8 +24,9 @@ CREATE FUNCTION pg_temp.cell(value text) RETURNS text LANGUAGE sql AS $$ SELECT 
 
 SELECT '## Settings of the server';
 SELECT '';
-SELECT 'They are set like any other: `ALTER SYSTEM SET conveyor.max_log_size = ''20GB''`, `ALTER DATABASE … SET`, `ALTER ROLE … SET`, by a superuser or whoever';
-SELECT 'was granted `SET` on them.';
+SELECT 'They are set like any other, by a superuser or whoever was granted `SET` on them: `ALTER DATABASE … SET conveyor.max_log_size = ''20GB''`,';
+SELECT '`ALTER ROLE … SET`; or for the whole cluster, in a session that has loaded the library: `LOAD ''pg_conveyor''; ALTER SYSTEM SET';
+SELECT 'conveyor.max_log_size = ''20GB''; SELECT pg_reload_conf();`';
 SELECT '';
 SELECT '| setting | default | range | meaning |';
 SELECT '|---|---|---|---|';

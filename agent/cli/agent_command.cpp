@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "cli/exit_status.hpp"
+#include "decide/log_text.hpp"
 #include "run/agent.hpp"
 #include "serve/server.hpp"
 
@@ -90,8 +91,8 @@ int run_agent(Configuration configuration) {
     server = std::make_unique<Server>(agent);
     if (!server->listen(address.host, address.port)) throw UsageError("could not listen on " + configuration.http);
   }
-  spdlog::info("event=start name={} version={} pid={} databases={}", configuration.name, CONVEYOR_VERSION, getpid(),
-               configuration.databases.size());
+  spdlog::info("event=start name={} version={} pid={} databases={}", log_text(configuration.name), CONVEYOR_VERSION,
+               getpid(), configuration.databases.size());
   agent.start();
   while (!signals.came(200ms))
     if (agent.no_connection()) {

@@ -4,7 +4,9 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -71,8 +73,10 @@ void read_secrets(const std::string& path, const toml::node& node) {
 
 void read_configuration(const std::string& path, Configuration& configuration) {
   toml::table file;
+  std::ifstream stream(path);
+  if (!stream) throw UsageError(fmt::format("could not open the file \"{}\": {}", path, std::strerror(errno)));
   try {
-    file = toml::parse_file(path);
+    file = toml::parse(stream, path);
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("{}:{}: {}", path, error.source().begin.line, std::string(error.description())));
   }

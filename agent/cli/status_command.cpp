@@ -38,8 +38,17 @@ std::size_t width(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+Rows ask(Connection& connection, const Statement& statement) {
+  try {
+    return connection.query(statement);
+  } catch (DatabaseError& error) {
+    if (error.hint.empty()) error.hint = first_remedy(error.sqlstate, "conveyor_reader", connection.user());
+    throw;
+  }
+}
+
 std::string answer(Connection& connection, const Question& question) {
-  const Rows rows = connection.query(question.statement);
+  const Rows rows = ask(connection, question.statement);
   std::vector<std::vector<std::string>> table;
   for (int row = 0; row < rows.size(); ++row) {
     std::vector<std::string> line;

@@ -5,7 +5,7 @@
 namespace conveyor {
 
 OpenRequests::Id OpenRequests::open(std::uint64_t version) {
-  requests_.emplace(next_, Request{version, std::nullopt});
+  requests_.emplace(next_, version);
   versions_.insert(version);
   return next_++;
 }
@@ -13,42 +13,18 @@ OpenRequests::Id OpenRequests::open(std::uint64_t version) {
 void OpenRequests::settle(Id id) {
   const auto found = requests_.find(id);
   if (found == requests_.end()) return;
-  versions_.erase(versions_.find(found->second.version));
+  versions_.erase(versions_.find(found->second));
   requests_.erase(found);
 }
 
-void OpenRequests::unanswered(Id id, Time now) {
-  const auto found = requests_.find(id);
-  if (found != requests_.end()) found->second.unanswered_at = now;
-}
-
-std::size_t OpenRequests::expire(Time now) {
-  std::size_t expired = 0;
-  for (auto it = requests_.begin(); it != requests_.end();) {
-    if (!it->second.unanswered_at || now - *it->second.unanswered_at < orphan_time_) {
-      ++it;
-      continue;
-    }
-    versions_.erase(versions_.find(it->second.version));
-    it = requests_.erase(it);
-    ++expired;
-  }
-  return expired;
+void OpenRequests::lost(std::uint64_t version, Time now) {
+  least_lost_ = std::min(version, least_lost_.value_or(version));
+  if (!lost_since_) lost_since_ = now;
 }
 
 std::optional<std::uint64_t> OpenRequests::least() const {
-  if (versions_.empty()) return std::nullopt;
-  return *versions_.begin();
-}
-
-std::optional<Time> OpenRequests::next_expiry() const {
-  std::optional<Time> next;
-  for (const auto& [id, request] : requests_) {
-    if (!request.unanswered_at) continue;
-    const Time expiry = *request.unanswered_at + orphan_time_;
-    next = next ? std::min(*next, expiry) : expiry;
-  }
-  return next;
+  if (versions_.empty()) return least_lost_;
+  return std::min(*versions_.begin(), least_lost_.value_or(*versions_.begin()));
 }
 
 }  // namespace conveyor

@@ -12,6 +12,8 @@ class PollInterval {
   PollInterval(Duration shortest, Duration longest);
 
   Duration next(bool found);
+  // Nobody had to look, because everyone is at work on what was found before: when that ends, a look is due at once.
+  void busy() { current_ = shortest_; }
   void set_bounds(Duration shortest, Duration longest);
 
  private:

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "decide/log_text.hpp"
+
 namespace conveyor {
 
 using std::chrono::milliseconds;
@@ -57,7 +59,8 @@ Connection::Connection(const std::string& conninfo, const std::string& applicati
       polled = PQconnectPoll(connection_);
     }
     PQsetNoticeProcessor(
-        connection_, [](void*, const char* message) { spdlog::debug("event=notice message=\"{}\"", trimmed(message)); },
+        connection_,
+        [](void*, const char* message) { spdlog::debug("event=notice message={}", log_text(trimmed(message))); },
         nullptr);
     if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) != 1)
       throw DatabaseError("", trimmed(PQerrorMessage(connection_)));
@@ -285,7 +288,7 @@ void Connection::cancel() {
   std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> handle(PQgetCancel(connection_), PQfreeCancel);
   char error[256];
   if (handle && !PQcancel(handle.get(), error, sizeof error))
-    spdlog::debug("event=cancel_failed message=\"{}\"", trimmed(error));
+    spdlog::debug("event=cancel_failed message={}", log_text(trimmed(error)));
 }
 
 bool Connection::alive() {

@@ -64,6 +64,9 @@ class Connection {
   void start_stream(const Statement& statement, const Parameters& parameters, std::chrono::milliseconds timeout);
   bool next(std::string_view& value);
 
+  // As whom it is connected.
+  std::string user() const { return PQuser(connection_); }
+
   // Asks the server to give up what it does for us; the connection is of no use afterwards.
   void cancel();
   bool usable() const { return usable_; }

@@ -18,6 +18,10 @@ enum class Trouble {
 
 Trouble classify(std::string_view sqlstate);
 
+// What to run when the first statement on a connection is refused, since the extension or a right is missing; empty
+// when that is not why. `role` is what `user` needs.
+std::string first_remedy(std::string_view sqlstate, std::string_view role, std::string_view user);
+
 // An empty sqlstate means that the connection itself failed.
 class DatabaseError : public std::runtime_error {
  public:

@@ -1,6 +1,8 @@
 #include "run/agent.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 namespace conveyor {
 
@@ -35,7 +37,12 @@ bool Agent::no_connection() const {
 
 std::vector<DatabaseStatus> Agent::status() const {
   std::vector<DatabaseStatus> all;
-  for (const auto& database : databases_) all.push_back(database->status());
+  std::map<std::string, int> seen;
+  for (const auto& database : databases_) {
+    all.push_back(database->status());
+    // On different servers; in their order on the command line.
+    if (const int number = ++seen[all.back().name]; number > 1) all.back().name += "#" + std::to_string(number);
+  }
   return all;
 }
 

@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "decide/log_text.hpp"
+
 namespace conveyor {
 
 namespace {
@@ -78,7 +80,7 @@ void Carrier::fetch(const std::vector<std::string>& keys, const std::string& at_
     } else if (reading == Reading::stalled) {
       left.push_back(std::move(part));
     } else {
-      spdlog::warn("event=document_failed delivery={} sqlstate={}", lane_.delivery, error->sqlstate);
+      spdlog::warn("event=document_failed delivery={} sqlstate={}", log_text(lane_.delivery), error->sqlstate);
       shipment_.reject({part.front(), "document_query", error->text(), 1});
     }
   }
@@ -100,7 +102,7 @@ void Carrier::range(const Range& range) {
       break;
     case Reading::failed:
       spdlog::warn("event=range_failed delivery={} sqlstate={} next=\"its keys one page after the other\"",
-                   lane_.delivery, error->sqlstate);
+                   log_text(lane_.delivery), error->sqlstate);
       break;
   }
   one_by_one(range);
@@ -136,8 +138,9 @@ void Carrier::settle() {
       left.erase(std::unique(left.begin(), left.end()), left.end());
       // The target takes nothing at present: nothing is read meanwhile, so that no snapshot is kept open for it.
       const Duration pause = backoff.next();
-      spdlog::info("event=read_again delivery={} documents={} delay_ms={} reason=\"{}\"", lane_.delivery, left.size(),
-                   std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(), lane_.throttle());
+      spdlog::info("event=read_again delivery={} documents={} delay_ms={} reason={}", log_text(lane_.delivery),
+                   left.size(), std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(),
+                   log_text(lane_.throttle()));
       rest(pause);
     }
     // One page shows whether it takes something again.

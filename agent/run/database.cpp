@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "decide/json.hpp"
+#include "decide/log_text.hpp"
 #include "postgres/arrays.hpp"
+#include "postgres/conninfo.hpp"
 #include "run/json.hpp"
 #include "run/protocol.hpp"
 
@@ -16,6 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration sync_every = 500ms;
+// Where a poll has seen a delivery to take; another agent may be the one that is due to take it.
+constexpr Duration sync_at_once_every = 100ms;
 constexpr Duration tick_every = 1s;
 constexpr Duration shortest_poll = 2ms;
 constexpr Duration longest_poll = 100ms;
@@ -40,6 +44,7 @@ Database::Database(std::string conninfo, int connections, const AgentIdentity& i
       targets_(targets),
       pool_(conninfo_, "conveyor " + identity.name, connections),
       removals_(identity.name, targets),
+      name_(database_of(conninfo_)),
       interval_(shortest_poll, longest_poll) {}
 
 Database::~Database() {
@@ -70,7 +75,12 @@ void Database::run() {
       Connection control(conninfo_, "conveyor " + identity_.name, stop_.get_token());
       reached_ = true;
       // After a short cut of this connection alone the leases go on; agent_sync() says so if they do not.
-      if (!introduced_) introduce(control);
+      if (!introduced_) try {
+          introduce(control);
+        } catch (DatabaseError& error) {
+          if (error.hint.empty()) error.hint = first_remedy(error.sqlstate, "conveyor_agent", control.user());
+          throw;
+        }
       {
         std::lock_guard lock(mutex_);
         connected_ = true;
@@ -78,7 +88,7 @@ void Database::run() {
       }
       tried_ = true;
       backoff.reset();
-      spdlog::info("event=connected database={}", name_);
+      spdlog::info("event=connected database={}", log_text(name_));
       serve(control);
       break;
     } catch (const Stopped&) {
@@ -96,13 +106,13 @@ void Database::run() {
         problem_ = error.text() + (error.hint.empty() ? "" : " (hint: " + error.hint + ")");
       }
       tried_ = true;
-      spdlog::warn("event=no_connection database={} retry_ms={} message=\"{}\"", name_,
-                   std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(), problem_);
+      spdlog::warn("event=no_connection database={} retry_ms={} message={}", log_text(name_),
+                   std::chrono::duration_cast<std::chrono::milliseconds>(pause).count(), log_text(problem_));
       pool_.drop_idle();
       sleep(pause);
     } catch (const std::exception& error) {
       tried_ = true;
-      spdlog::error("event=error database={} message=\"{}\"", name_, error.what());
+      spdlog::error("event=error database={} message={}", log_text(name_), log_text(error.what()));
       sleep(backoff.next());
     }
     if (wound_down()) break;
@@ -133,11 +143,12 @@ void Database::introduce(Connection& control) {
 }
 
 void Database::serve(Connection& control) {
-  Time next_sync = Clock::now(), next_tick = next_sync, next_poll = next_sync;
+  Time next_sync = Clock::now(), next_tick = next_sync, next_poll = next_sync, synced{};
   for (;;) {
     const Time now = Clock::now();
     if (now >= next_sync) {
       sync(control);
+      synced = now;
       next_sync = now + sync_every;
     }
     if (wound_down()) {
@@ -150,7 +161,7 @@ void Database::serve(Connection& control) {
       for (auto& [delivery, gone] : held) gone.runner->stop();
       held.clear();
       control.query(stop_call, {identity_.name}, 2s);
-      spdlog::info("event=left database={}", name_);
+      spdlog::info("event=left database={}", log_text(name_));
       return;
     }
     renew_leases(control);
@@ -160,7 +171,7 @@ void Database::serve(Connection& control) {
       next_tick = now + tick_every;
     }
     if (now >= next_poll) {
-      poll(control);
+      if (poll(control)) next_sync = std::min(next_sync, synced + sync_at_once_every);
       next_poll = Clock::now() + interval_.next(false);
     }
     sleep(std::max<Duration>(1ms, std::min({next_sync, next_tick, next_poll}) - Clock::now()));

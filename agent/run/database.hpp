@@ -27,9 +27,9 @@ struct AgentIdentity {
 };
 
 struct DatabaseStatus {
-  std::string name;  // the database's, once it is known
+  std::string name;  // of the database; Agent::status() tells two of one name apart
   bool connected = false;
-  double since_sync = 0;  // seconds; how long ago the last agent_sync() succeeded
+  double since_sync = 0;  // seconds since the last agent_sync() succeeded; infinite before the first
   std::string problem;
   std::vector<DeliveryReport> deliveries;
   std::vector<std::string> states;  // parallel to deliveries
@@ -68,7 +68,8 @@ class Database {
   std::string report_text();
   void take(DeliverySpec spec);
   void refuse(const DeliverySpec& spec, const Failure& failure);
-  void poll(Connection& control);
+  // True when there is a delivery that nobody holds.
+  bool poll(Connection& control);
   void renew_leases(Connection& control);
   void retire(std::unique_ptr<Runner> runner);
   bool wound_down();
@@ -87,7 +88,6 @@ class Database {
   std::string name_, origin_, problem_;
   bool connected_ = false, introduced_ = false;
   Time synced_at_{}, reported_at_{};
-  Duration orphan_time_ = std::chrono::minutes(15);
   PollInterval interval_;
   std::optional<Time> deadline_;
   std::atomic<bool> tried_{false}, reached_{false}, finished_{false};

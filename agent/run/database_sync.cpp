@@ -2,8 +2,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "decide/json.hpp"
+#include "decide/log_text.hpp"
 #include "postgres/delivery_store.hpp"
 #include "run/database.hpp"
 #include "run/json.hpp"
@@ -65,25 +67,26 @@ void Database::sync(Connection& control) {
     for (auto& [delivery, held] : held_) held.retries_told = held.retries_telling;
   }
   const Json answer = parse_json(rows.get(0).value_or("{}"));
-  const json_t* settings = json_object_get(answer.get(), "settings");
+  const std::chrono::milliseconds orphan_time(
+      integer_member(json_object_get(answer.get(), "settings"), "orphan_time_ms", 900'000));
   std::vector<std::string> present;
   std::size_t i;
   const json_t* object;
   json_array_foreach(json_object_get(answer.get(), "deliveries"), i, object) {
     try {
       DeliverySpec spec = parse_delivery(object);
+      spec.orphan_time = orphan_time;
       present.push_back(spec.delivery);
       take(std::move(spec));
     } catch (const std::exception& error) {
-      spdlog::error("event=error database={} delivery={} message=\"{}\"", name_, string_member(object, "delivery"),
-                    error.what());
+      spdlog::error("event=error database={} delivery={} message={}", log_text(name_),
+                    log_text(string_member(object, "delivery")), log_text(error.what()));
     }
   }
   json_array_foreach(json_object_get(answer.get(), "removals"), i, object) removals_.begin(object, origin_);
   std::vector<std::unique_ptr<Runner>> gone;
   {
     std::lock_guard lock(mutex_);
-    orphan_time_ = std::chrono::milliseconds(integer_member(settings, "orphan_time_ms", 900'000));
     synced_at_ = Clock::now();
     for (auto it = held_.begin(); it != held_.end();) {
       if (std::find(present.begin(), present.end(), it->first) == present.end()) {
@@ -126,7 +129,7 @@ void Database::take(DeliverySpec spec) {
     refuse(spec, place.failure);
     return;
   }
-  spdlog::info("event=lease delivery={} lease={} state={}", spec.delivery, spec.lease, spec.state);
+  spdlog::info("event=lease delivery={} lease={} state={}", log_text(spec.delivery), spec.lease, spec.state);
   Held held;
   held.state = spec.state;
   const std::string delivery = spec.delivery, target = spec.target;
@@ -134,7 +137,7 @@ void Database::take(DeliverySpec spec) {
   held.runner = std::make_unique<Runner>(
       std::move(spec),
       [&](std::stop_token stop) { return std::make_unique<PostgresStore>(pool_, delivery, lease, target, stop); },
-      *place.value, origin_ + "/" + delivery, orphan_time_);
+      *place.value, origin_ + "/" + delivery);
   std::lock_guard lock(mutex_);
   refused_.erase(delivery);
   held_.emplace(delivery, std::move(held));
@@ -145,15 +148,15 @@ void Database::refuse(const DeliverySpec& spec, const Failure& failure) {
   std::lock_guard lock(mutex_);
   std::string& known = refused_[spec.delivery];
   if (known != failure.reason)
-    spdlog::error("event=target_refused delivery={} target={} reason=\"{}\"", spec.delivery, spec.target,
-                  failure.reason);
+    spdlog::error("event=target_refused delivery={} target={} reason={}", log_text(spec.delivery),
+                  log_text(spec.target), log_text(failure.reason));
   known = failure.reason;
 }
 
 // Its threads may take a while to notice; the heartbeat must not wait for them.
 void Database::retire(std::unique_ptr<Runner> runner) {
   runner->stop();
-  spdlog::info("event=released delivery={} lease={}", runner->delivery(), runner->lease());
+  spdlog::info("event=released delivery={} lease={}", log_text(runner->delivery()), runner->lease());
   std::erase_if(retired_, [](std::future<void>& f) { return f.wait_for(0s) == std::future_status::ready; });
   retired_.push_back(std::async(std::launch::async, [gone = std::move(runner)]() mutable { gone.reset(); }));
 }
@@ -172,30 +175,38 @@ void Database::renew_leases(Connection& control) {
   for (const auto& [delivery, lease] : lost) {
     try {
       control.query(renew_lease_call, {delivery, std::to_string(lease)});
-      spdlog::info("event=renew_lease delivery={} lease={}", delivery, lease);
+      spdlog::info("event=renew_lease delivery={} lease={}", log_text(delivery), lease);
     } catch (const DatabaseError& error) {
       if (error.trouble() != Trouble::lease_lost) throw;
     }
   }
 }
 
-void Database::poll(Connection& control) {
+bool Database::poll(Connection& control) {
   const Time from = Clock::now();
   {
     // Whoever drains looks for the next window by itself.
     std::lock_guard lock(mutex_);
-    if (deadline_ ||
-        std::all_of(held_.begin(), held_.end(), [](const auto& entry) { return entry.second.runner->draining(); }))
-      return;
+    if (deadline_) return false;
+    const auto drains = [](const auto& entry) { return entry.second.runner->draining(); };
+    if (!held_.empty() && std::all_of(held_.begin(), held_.end(), drains)) {
+      interval_.busy();
+      return false;
+    }
   }
   const Rows rows = control.query(poll_call, {identity_.name});
   std::lock_guard lock(mutex_);
-  bool found = false;
+  bool found = false, free = false;
   for (int row = 0; row < rows.size(); ++row) {
-    const auto held = held_.find(rows.get(row).value_or(""));
-    if (held != held_.end() && held->second.runner->changes(from)) found = true;
+    const std::string delivery = rows.get(row).value_or("");
+    const auto held = held_.find(delivery);
+    if (held == held_.end())
+      free = free || !refused_.contains(delivery);
+    else if (held->second.runner->changes(from))
+      found = true;
   }
   if (found) interval_.next(true);
+  return free;
 }
 
 DatabaseStatus Database::status() const {
@@ -203,7 +214,8 @@ DatabaseStatus Database::status() const {
   DatabaseStatus status;
   status.name = name_;
   status.connected = connected_;
-  status.since_sync = synced_at_ == Time{} ? 1e9 : seconds(Clock::now() - synced_at_);
+  status.since_sync =
+      synced_at_ == Time{} ? std::numeric_limits<double>::infinity() : seconds(Clock::now() - synced_at_);
   status.problem = problem_;
   for (const auto& [delivery, held] : held_) {
     status.deliveries.push_back(held.runner->report());

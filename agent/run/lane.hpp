@@ -50,14 +50,14 @@ struct Progress {
 class Lane {
  public:
   // `start`: the cursor that the lease began with, and the version of a read in that snapshot.
-  Lane(std::string name, Store& source, Target& place, ByteBudget& bytes, std::stop_token end, Duration orphan_time,
-       std::string start, std::uint64_t start_version)
+  Lane(std::string name, Store& source, Target& place, ByteBudget& bytes, std::stop_token end, std::string start,
+       std::uint64_t start_version)
       : delivery(std::move(name)),
         store(source),
         target(place),
         budget(bytes),
         stop(std::move(end)),
-        versions(std::make_shared<Versions>(orphan_time, start_version)),
+        versions(std::make_shared<Versions>(start_version)),
         exchange(std::make_shared<Exchange>()),
         fencer(source),
         cursor_(std::move(start)) {}
@@ -106,6 +106,12 @@ class Lane {
 
 // The target said that nothing of this delivery can succeed until a person acts.
 class Held : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The target did not do what it was asked for, and may do so later.
+class TargetTrouble : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };

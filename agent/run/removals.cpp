@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "decide/log_text.hpp"
+
 namespace conveyor {
 
 namespace {
@@ -35,7 +37,7 @@ void Removals::finish(Connection& control) {
     }
     const std::optional<std::string> problem = it->second.get();
     control.query(removal_done_call, {agent_, std::to_string(it->first), problem});
-    spdlog::info("event=removal id={} result=\"{}\"", it->first, problem.value_or("gone"));
+    spdlog::info("event=removal id={} result={}", it->first, log_text(problem.value_or("gone")));
     it = under_way_.erase(it);
   }
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "decide/log_text.hpp"
 #include "run/failpoint.hpp"
 #include "run/json.hpp"
 
@@ -19,14 +20,13 @@ bool is_filling(const std::string& index) {
 
 }  // namespace
 
-Runner::Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin,
-               Duration orphan_time)
+Runner::Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin)
     : lease_(spec.lease),
       origin_(std::move(origin)),
       place_(std::move(place)),
       store_(make_store(stop_.get_token())),
       lane_(std::make_unique<Lane>(spec.delivery, *store_, *place_->target, place_->budget, stop_.get_token(),
-                                   orphan_time, spec.cursor, version_of(spec.cursor, spec.epoch))),
+                                   spec.cursor, version_of(spec.cursor, spec.epoch))),
       index_(spec.index),
       filling_index_(is_filling(spec.index)),
       // What came before we held the lease may be waiting: look once.
@@ -43,7 +43,6 @@ Runner::~Runner() {
 }
 
 void Runner::update(DeliverySpec spec) {
-  lane_->versions->expire(Clock::now());
   lane_->configure(spec, Clock::now());
   store_->set_fetch_timeout(spec.fetch_timeout);
   std::lock_guard lock(mutex_);
@@ -100,7 +99,9 @@ void Runner::stop() {
 
 // A request without an answer may undo deletes of this lease, and a claim without one nobody works on, until the lease
 // is over: only then does the database hand them out again.
-bool Runner::renewal_due_locked() const { return claim_lost_ || lane_->versions->unanswered_for(1min, Clock::now()); }
+bool Runner::renewal_due_locked() const {
+  return claim_lost_ || lane_->versions->lost_for(std::min<Duration>(1min, spec_.orphan_time / 2), Clock::now());
+}
 
 bool Runner::has_work_locked() const {
   if (shutting_down_ || !spec_.may_work()) return false;
@@ -147,7 +148,7 @@ void Runner::prepare() {
   failpoint("after_prepare");
   if (state != stored) {
     store_->store_index(state);
-    spdlog::info("event=prepared delivery={} index={}", lane_->delivery, destination.index);
+    spdlog::info("event=prepared delivery={} index={}", log_text(lane_->delivery), log_text(destination.index));
   }
   lane_->set_destination(destination);
   lane_->set_error("hold", {});
@@ -175,7 +176,7 @@ void Runner::finish_fill() {
   const IndexState state = value_of(lane_->target.finish_fill(lane_->destination(), stored));
   store_->store_index(state);
   index_became(state);
-  spdlog::info("event=filled delivery={}", lane_->delivery);
+  spdlog::info("event=filled delivery={}", log_text(lane_->delivery));
 }
 
 // One window. Where it brought something the next is looked at as soon as what else is due has been done: writers who
@@ -207,7 +208,7 @@ void Runner::drain() {
   moved_at_ = Clock::now();
   if (drained.keys == 0) return;
   changed_ = true;
-  spdlog::debug("event=window delivery={} keys={} ms={}", lane_->delivery, drained.keys,
+  spdlog::debug("event=window delivery={} keys={} ms={}", log_text(lane_->delivery), drained.keys,
                 std::chrono::duration_cast<std::chrono::milliseconds>(moved_at_ - from).count());
 }
 
@@ -217,7 +218,7 @@ void Runner::renew_lease() {
     std::lock_guard lock(mutex_);
     if (!renewal_due_locked() || working_ > 0 || !spec_.may_work()) return;
   }
-  spdlog::info("event=renew_lease delivery={} lease={}", lane_->delivery, lease_);
+  spdlog::info("event=renew_lease delivery={} lease={}", log_text(lane_->delivery), lease_);
   store_->renew_lease();
   lease_ended();
 }

@@ -1,5 +1,6 @@
-// Runs one delivery under one lease: a thread that prepares the destination and drains windows, and as many others as
-// the delivery has job lists while requests (backfill, re-check, resync) are open. The lease's end is the runner's end.
+// Runs one delivery under one lease: a thread that prepares the destination and drains windows, and others while
+// requests (backfill, re-check, resync) are open: as many of them read as the delivery has job lists, and beside each
+// one may wait for the answers to the range that it has read. The lease's end is the runner's end.
 //
 // update(), changes(), report() and the stopping calls may come from any thread.
 #pragma once
@@ -29,8 +30,7 @@ class Runner {
   using MakeStore = std::function<std::unique_ptr<Store>(std::stop_token)>;
 
   // `origin` names database and delivery to the target.
-  Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin,
-         Duration orphan_time);
+  Runner(DeliverySpec spec, const MakeStore& make_store, std::shared_ptr<SharedTarget> place, std::string origin);
   ~Runner();
 
   std::int64_t lease() const { return lease_; }
@@ -63,6 +63,17 @@ class Runner {
     std::jthread thread;
     std::atomic<bool> over{false};
   };
+  // A worker's leave to read.
+  class Turn {
+   public:
+    explicit Turn(Runner& runner) : runner_(&runner) { runner.take_turn(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { runner_->give_turn(); }
+
+   private:
+    Runner* runner_;
+  };
 
   void run();
   bool has_work_locked() const;
@@ -76,10 +87,12 @@ class Runner {
 
   // runner_requests.cpp
   void start_workers_locked();
-  std::optional<Job> pick_locked();
+  std::optional<Job> pick_locked(int others);
   bool may_go_on_locked() const;
   bool may_go_on() const;
   void perform(Job& job);
+  void take_turn();
+  void give_turn();
   std::optional<Range> claim(std::int64_t request);
   void put_back(Job job);
 
@@ -88,6 +101,7 @@ class Runner {
   static IndexState value_of(Result<IndexState> result);
   // Deals with the exception that is in flight, which ended what was being done.
   void trouble(const char* doing, Backoff& backoff);
+  void try_later(const char* doing, Backoff& backoff, const std::string& reason);
   void hold(const std::string& reason);
   void rest(Duration duration);
 
@@ -112,7 +126,7 @@ class Runner {
   std::set<std::int64_t> exhausted_, taken_, over_;
   std::list<std::pair<std::int64_t, Range>> left_;  // ranges of ours that came to nothing, to be done again
   bool orphans_taken_ = false;
-  int working_ = 0;
+  int working_ = 0, reading_ = 0;  // workers; those of them that have a turn
   std::list<Worker> workers_;
   std::jthread thread_;
 };

@@ -1,4 +1,5 @@
-// Requests (backfill, re-check, resync) and orphans: worked on by as many threads as the delivery has job lists.
+// Requests (backfill, re-check, resync) and orphans. Reading takes turns, as many at once as the delivery has job
+// lists; a range that has been read is settled without one, so that the database works on the next meanwhile.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -9,9 +10,7 @@ namespace conveyor {
 
 void Runner::start_workers_locked() {
   if (!prepared_ || shutting_down_ || stop_.stop_requested()) return;
-  while (working_ < spec_.job_lists) {
-    auto job = pick_locked();
-    if (!job) return;
+  while (auto job = pick_locked(working_)) {
     ++working_;
     Worker& worker = workers_.emplace_back();
     worker.thread = std::jthread([this, &worker, first = std::move(*job)]() mutable {
@@ -27,7 +26,7 @@ void Runner::start_workers_locked() {
           trouble("request", backoff);
         }
         std::lock_guard lock(mutex_);
-        next = working_ > spec_.job_lists ? std::nullopt : pick_locked();
+        next = pick_locked(working_ - 1);
       }
       if (next) put_back(*next);
       std::lock_guard lock(mutex_);
@@ -38,10 +37,13 @@ void Runner::start_workers_locked() {
   }
 }
 
-std::optional<Runner::Job> Runner::pick_locked() {
-  if (!may_go_on_locked()) return std::nullopt;
+// Something to do beside so many other workers.
+std::optional<Runner::Job> Runner::pick_locked(int others) {
+  if (!may_go_on_locked() || others >= 2 * spec_.job_lists) return std::nullopt;
+  const bool only_ranges = others >= spec_.job_lists;
   for (const Request& request : spec_.requests) {
     if (!request.open() || over_.contains(request.id)) continue;
+    if (only_ranges && (request.kind == "keys" || request.phase == "sweep")) continue;
     if (request.kind == "keys") {
       if (!exhausted_.contains(request.id) && taken_.insert(request.id).second)
         return Job{Job::Kind::keys, request, std::nullopt};
@@ -57,7 +59,8 @@ std::optional<Runner::Job> Runner::pick_locked() {
       if (!exhausted_.contains(request.id)) return Job{Job::Kind::fill, request, std::nullopt};
     }
   }
-  if (spec_.orphans && !std::exchange(orphans_taken_, true)) return Job{Job::Kind::orphans, {}, std::nullopt};
+  if (spec_.orphans && !only_ranges && !std::exchange(orphans_taken_, true))
+    return Job{Job::Kind::orphans, {}, std::nullopt};
   return std::nullopt;
 }
 
@@ -80,17 +83,21 @@ void Runner::perform(Job& job) {
         exhausted_.insert(id);
         return;
       }
-      const std::string phase = fill_range(*lane_, id, *job.range);
+      std::optional<Turn> turn(std::in_place, *this);
+      const std::string phase = fill_range(*lane_, id, *job.range, [&] { turn.reset(); });
       std::lock_guard lock(mutex_);
       for (Request& request : spec_.requests)
         if (request.id == id) request.phase = phase;
       if (phase != "fill") wake_.notify_all();
       return;
     }
-    case Job::Kind::sweep:
+    case Job::Kind::sweep: {
+      const Turn turn(*this);
       sweep(*lane_, job.request);
       break;
+    }
     case Job::Kind::keys: {
+      const Turn turn(*this);
       std::int64_t after = 0;
       while (deliver_requested(*lane_, job.request, after))
         if (!may_go_on()) throw LeftIncomplete();
@@ -100,6 +107,7 @@ void Runner::perform(Job& job) {
       return;
     }
     case Job::Kind::orphans: {
+      const Turn turn(*this);
       while (may_go_on() && settle_orphans(*lane_)) {
       }
       std::lock_guard lock(mutex_);
@@ -109,6 +117,20 @@ void Runner::perform(Job& job) {
   }
   std::lock_guard lock(mutex_);
   over_.insert(id);
+}
+
+void Runner::take_turn() {
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, stop_.get_token(), [&] { return reading_ < spec_.job_lists || !may_go_on_locked(); });
+  if (stop_.stop_requested()) throw Stopped();
+  if (!may_go_on_locked()) throw LeftIncomplete();
+  ++reading_;
+}
+
+void Runner::give_turn() {
+  std::lock_guard lock(mutex_);
+  --reading_;
+  wake_.notify_all();
 }
 
 // A claim whose answer got lost may have been made.

@@ -1,6 +1,7 @@
 // What a piece of work that failed means for the delivery: later again, held, or over.
 #include <spdlog/spdlog.h>
 
+#include "decide/log_text.hpp"
 #include "run/runner.hpp"
 
 namespace conveyor {
@@ -15,7 +16,7 @@ Backoff Runner::new_backoff() {
 IndexState Runner::value_of(Result<IndexState> result) {
   if (result) return std::move(*result.value);
   if (result.failure.outcome == Outcome::hold) throw Held(result.failure.reason);
-  throw DatabaseError("08000", "the target: " + result.failure.reason);
+  throw TargetTrouble("target: " + result.failure.reason);
 }
 
 void Runner::trouble(const char* doing, Backoff& backoff) {
@@ -29,7 +30,7 @@ void Runner::trouble(const char* doing, Backoff& backoff) {
   } catch (const DatabaseError& error) {
     switch (error.trouble()) {
       case Trouble::lease_lost:
-        spdlog::warn("event=lease_lost delivery={} lease={}", lane_->delivery, lease_);
+        spdlog::warn("event=lease_lost delivery={} lease={}", log_text(lane_->delivery), lease_);
         return lease_ended();
       case Trouble::protocol:
       case Trouble::data:
@@ -39,21 +40,28 @@ void Runner::trouble(const char* doing, Backoff& backoff) {
       case Trouble::timeout:
         break;
     }
-    const Duration wait = backoff.next();
-    lane_->set_error(doing, error.text());
-    spdlog::warn("event=error delivery={} doing={} failures={} message=\"{}\"", lane_->delivery, doing,
-                 backoff.failures(), error.text());
-    rest(wait);
+    try_later(doing, backoff, error.text());
+  } catch (const TargetTrouble& error) {
+    try_later(doing, backoff, error.what());
   } catch (const std::exception& error) {
     const Duration wait = backoff.next();
     lane_->set_error(doing, error.what());
-    spdlog::error("event=error delivery={} doing={} message=\"{}\"", lane_->delivery, doing, error.what());
+    spdlog::error("event=error delivery={} doing={} message={}", log_text(lane_->delivery), doing,
+                  log_text(error.what()));
     rest(wait);
   }
 }
 
+void Runner::try_later(const char* doing, Backoff& backoff, const std::string& reason) {
+  const Duration wait = backoff.next();
+  lane_->set_error(doing, reason);
+  spdlog::warn("event=error delivery={} doing={} failures={} message={}", log_text(lane_->delivery), doing,
+               backoff.failures(), log_text(reason));
+  rest(wait);
+}
+
 void Runner::hold(const std::string& reason) {
-  spdlog::error("event=held delivery={} reason=\"{}\"", lane_->delivery, reason);
+  spdlog::error("event=held delivery={} reason={}", log_text(lane_->delivery), log_text(reason));
   lane_->set_error("hold", reason);
   try {
     store_->hold(reason);
@@ -62,7 +70,7 @@ void Runner::hold(const std::string& reason) {
   } catch (const DatabaseError& error) {
     if (error.trouble() == Trouble::lease_lost) return lease_ended();
     // The next attempt of the work itself says it again.
-    spdlog::warn("event=error delivery={} doing=hold message=\"{}\"", lane_->delivery, error.text());
+    spdlog::warn("event=error delivery={} doing=hold message={}", log_text(lane_->delivery), log_text(error.text()));
     rest(1s);
     return;
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "decide/log_text.hpp"
 #include "decide/outcome.hpp"
 #include "run/parcel.hpp"
 #include "run/shipment.hpp"
@@ -105,9 +106,9 @@ void Shipment::resend(const Parcel& parcel, const std::vector<std::size_t>& item
   Backoff backoff = parcel.backoff;
   const Duration delay = split ? Duration::zero() : backoff.next();
   const Time not_before = Clock::now() + delay;
-  spdlog::debug("event=retry delivery={} documents={} attempt={} delay_ms={} reason=\"{}\"", lane_.delivery,
+  spdlog::debug("event=retry delivery={} documents={} attempt={} delay_ms={} reason={}", log_text(lane_.delivery),
                 items.size(), parcel.attempts, std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(),
-                reason);
+                log_text(reason));
   if (!split) lane_.set_waiting(fmt::format("target: {} documents to be sent again: {}", items.size(), reason));
   const std::size_t half = split ? (items.size() + 1) / 2 : items.size();
   for (std::size_t at = 0; at < items.size(); at += half) {

@@ -55,10 +55,7 @@ void Shipment::launch(std::shared_ptr<Parcel> parcel) {
   failpoint("before_send");
   // The versions are told of a lost answer here, on the target's thread: nobody may be left to deal with it.
   auto done = [parcel, exchange = lane_.exchange, inbox = std::weak_ptr<Inbox>(inbox_)](SendResult result) mutable {
-    if (!result.answered) {
-      const Versions::Id lost = parcel->versions->open(parcel->least);
-      parcel->versions->unanswered(lost, Clock::now());
-    }
+    if (!result.answered) parcel->versions->lost(parcel->least, Clock::now());
     {
       std::lock_guard lock(exchange->mutex);
       --exchange->in_flight;

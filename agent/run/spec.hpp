@@ -46,6 +46,8 @@ struct DeliverySpec {
   double rate = 0;  // documents/s; 0: as fast as it goes
   std::chrono::milliseconds fetch_timeout{60'000}, retry_delay{100}, max_retry_delay{60'000};
   int max_attempts = 10;
+  // A setting of the database: how long a request that got no answer may still be applied.
+  std::chrono::milliseconds orphan_time{std::chrono::minutes(15)};
 
   bool may_work() const { return state != "paused" && state != "waiting"; }
   // A request that sends every document is not through yet.

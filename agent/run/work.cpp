@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "decide/log_text.hpp"
 #include "run/failpoint.hpp"
 #include "run/fetchers.hpp"
 
@@ -64,7 +65,7 @@ Drained drain_window(Lane& lane, int fetchers, bool move_anyway) {
       } else if (record.kind == 's') {
         const std::string reason = signal_text(record);
         answer.reset();
-        spdlog::warn("event=stale delivery={} reason=\"{}\"", lane.delivery, reason);
+        spdlog::warn("event=stale delivery={} reason={}", log_text(lane.delivery), log_text(reason));
         lane.store.mark_stale(reason);
         drained.stale = true;
         return drained;
@@ -86,9 +87,10 @@ Drained drain_window(Lane& lane, int fetchers, bool move_anyway) {
   return drained;
 }
 
-std::string fill_range(Lane& lane, std::int64_t request, const Range& range) {
+std::string fill_range(Lane& lane, std::int64_t request, const Range& range, const std::function<void()>& has_read) {
   Carrier carrier(lane);
   carrier.range(range);
+  has_read();
   carrier.settle();
   while (carrier.checkpoint_due()) record(lane, carrier);
   failpoint("before_range_finish");
@@ -107,7 +109,7 @@ void sweep(Lane& lane, const Request& request) {
       const auto page = lane.target.list_ids(destination, position);
       if (!page) {
         if (page.failure.outcome == Outcome::hold) throw Held(page.failure.reason);
-        throw DatabaseError("08000", "could not list the ids in the target: " + page.failure.reason);
+        throw TargetTrouble("could not list the ids in the target: " + page.failure.reason);
       }
       std::vector<std::string> absent;
       if (!page.value->ids.empty()) {

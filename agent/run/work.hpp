@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct Drained {
 // that touches no document moves the cursor only if `move_anyway`, so that an idle delivery writes nothing.
 Drained drain_window(Lane& lane, int fetchers, bool move_anyway);
 
-// One range of a request; returns the request's new phase.
-std::string fill_range(Lane& lane, std::int64_t request, const Range& range);
+// One range of a request; returns the request's new phase. `has_read` is called when its documents have been read and
+// only the target's answers are waited for: by then the next range can be read.
+std::string fill_range(Lane& lane, std::int64_t request, const Range& range, const std::function<void()>& has_read);
 
 // What the target has and the view has not, goes there too; ends the request.
 void sweep(Lane& lane, const Request& request);

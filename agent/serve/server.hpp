@@ -1,6 +1,7 @@
 // /metrics for Prometheus, /healthz (the program works), /readyz (every database answers).
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -23,6 +24,7 @@ class Server {
  private:
   const Agent& agent_;
   std::unique_ptr<httplib::Server> server_;
+  std::atomic<bool> ended_ = false;  // the thread is done
   std::jthread thread_;
 };
 

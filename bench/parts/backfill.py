@@ -5,7 +5,7 @@ import subprocess
 import time
 from statistics import median
 
-from lib import delivery, pipeline, shop
+from lib import delivery, pipeline, proc, shop
 from lib.agent import Agent, create_role
 from lib.pgsync import INDEX as PGSYNC_INDEX
 from lib.pgsync import PgSync
@@ -39,7 +39,7 @@ def run(bench, results):
             document_bytes = db.value("SELECT avg(octet_length(d::text)) FROM (" + shop.DOCUMENTS + " LIMIT 1000) rows (d)")
             peer_rounds = 1 if bench.quick else min(rounds, 2)
             taken = interleave({COPY: rounds, FILES: rounds, PIPELINE: rounds, PIPELINE_WIDE: rounds, SEARCH: rounds,
-                                PEER: peer_rounds}, rounds, lambda name: runs.measure[name](), bench.say)
+                                PEER: peer_rounds}, rounds, runs, bench.say)
         if bench.pgsync:
             taken[PGSYNC] = [_pgsync(bench, cluster, search, orders)]
             bench.say(f"{PGSYNC}: {taken[PGSYNC][0]}")
@@ -58,6 +58,12 @@ class Runs:
         self.count = 0
         self.measure = {COPY: self.copy, FILES: self.to_files, SEARCH: self.to_search, PEER: self.parallel_bulk,
                         PIPELINE: lambda: self.pipeline(1), PIPELINE_WIDE: lambda: self.pipeline(2)}
+
+    def __call__(self, name):
+        search, machine = proc.cpu_seconds(self.search.pid()), proc.machine_cpu_seconds()
+        figures = self.measure[name]()
+        return figures | {"search_cpu": proc.cpu_seconds(self.search.pid()) - search,
+                          "machine_cpu": proc.machine_cpu_seconds() - machine}
 
     def copy(self):
         began = time.perf_counter()
@@ -148,9 +154,12 @@ def _report(results, taken, orders, document_bytes):
         cpu = median(column(taken, name, "cpu")) if "cpu" in figures[0] else None
         memory = max(column(taken, name, "memory")) / 1e6 if "memory" in figures[0] else None
         working = orders / median(column(taken, name, "working")) if "working" in figures[0] else None
-        rows.append([name, rate, working, cpu, memory, len(figures)])
+        search, machine = (median(column(taken, name, figure)) if figure in figures[0] else None
+                           for figure in ("search_cpu", "machine_cpu"))
+        rows.append([name, rate, working, cpu, search, machine, memory, len(figures)])
     results.table(f"{orders:,} documents of {document_bytes:.0f} bytes, medians of interleaved rounds",
-                  ["what", "documents/s", "after the first range was claimed", "client CPU s", "client peak MB", "rounds"], rows)
+                  ["what", "documents/s", "after the first range was claimed", "client CPU s", "OpenSearch CPU s", "CPU s in all",
+                   "client peak MB", "rounds"], rows)
     seconds = {name: column(taken, name, "seconds") for name in taken}
     speed = lambda name, base: paired_ratio(seconds[base][:len(seconds[name])], seconds[name][:len(seconds[base])])  # noqa: E731
     results.claim("backfill to files: rate / COPY TO STDOUT", speed(FILES, COPY), "≥", 0.9)

@@ -1,8 +1,9 @@
 """The floor of a backfill: COPY makes ready bulk bodies, and these are cut to size and sent; nothing else is done.
 
-    pipeline.py PSQL CONNINFO URL INDEX VERSION CONNECTIONS QUERY…
+    pipeline.py PSQL CONNINFO URL INDEX VERSION CONNECTIONS < QUERIES
 
-Each query gives (id, document) and runs in a psql of its own; CONNECTIONS requests of up to 5 MB are under way at once.
+QUERIES: a JSON array. Each query gives (id, document) and runs in a psql of its own, which reads it from its standard input (it
+may name more keys than an argument may be long); CONNECTIONS requests of up to 5 MB are under way at once.
 No document is looked at here: the bodies come out of PostgreSQL, action lines, ids and versions included. In CSV a value with a
 newline in it is quoted; with the control characters \\x01 as quote and \\x02 as delimiter, which JSON cannot contain, undoing that is
 removing all \\x01. Prints one line of JSON.
@@ -24,12 +25,14 @@ ROW_END = b"\x01\n"
 
 def copy_command(query, version):
     return ("COPY (SELECT '{\"index\":{\"_id\":\"' || id || '\",\"version\":%d,\"version_type\":\"external\"}}' || E'\\n' || document "
-            "FROM (%s) rows (id, document)) TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')" % (version, query))
+            "FROM (%s) rows (id, document)) TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01');" % (version, query))
 
 
-def produce(command, bodies):
+def produce(psql, copy, bodies):
     """Cuts one COPY's output into bodies at row ends."""
-    psql = subprocess.Popen(command, stdout=subprocess.PIPE)
+    psql = subprocess.Popen(psql, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    psql.stdin.write(copy.encode())
+    psql.stdin.close()
     parts, size = [], 0
     while block := os.read(psql.stdout.fileno(), 1 << 20):
         parts.append(block)
@@ -62,12 +65,13 @@ def send(url, index, bodies, sent, failures):
 
 
 def main():
-    psql, conninfo, url, index, version, connections, *queries = sys.argv[1:]
+    psql, conninfo, url, index, version, connections = sys.argv[1:]
+    queries = json.load(sys.stdin)
     bodies, sent, failures = queue.Queue(maxsize=2), [], []
     began = time.perf_counter()
     senders = [threading.Thread(target=send, args=(url, index, bodies, sent, failures)) for _ in range(int(connections))]
-    commands = [[psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", conninfo, "-c", copy_command(query, int(version))] for query in queries]
-    producers = [threading.Thread(target=produce, args=(command, bodies)) for command in commands]
+    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", conninfo]
+    producers = [threading.Thread(target=produce, args=(command, copy_command(query, int(version)), bodies)) for query in queries]
     for thread in senders + producers:
         thread.start()
     for thread in producers:

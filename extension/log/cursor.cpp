@@ -14,13 +14,20 @@ uint64 full_xid(TransactionId xid, FullTransactionId next) {
 
 PgSnapshot* snapshot_from(Snapshot snapshot) {
   FullTransactionId next = ReadNextFullTransactionId();  // after the snapshot, so that nothing in it is newer
-  auto* value = static_cast<PgSnapshot*>(palloc(offsetof(PgSnapshot, xip) + sizeof(uint64) * snapshot->xcnt));
+  auto* value = static_cast<PgSnapshot*>(palloc(offsetof(PgSnapshot, xip) + sizeof(uint64) * (snapshot->xcnt + 1)));
   value->xmin = full_xid(snapshot->xmin, next);
   value->xmax = full_xid(snapshot->xmax, next);
-  for (uint32 i = 0; i < snapshot->xcnt; i++) value->xip[i] = full_xid(snapshot->xip[i], next);
-  std::sort(value->xip, value->xip + snapshot->xcnt);
+  uint32 running = snapshot->xcnt;
+  for (uint32 i = 0; i < running; i++) value->xip[i] = full_xid(snapshot->xip[i], next);
+  // The session's own transaction is not listed, and runs.
+  FullTransactionId own = GetTopFullTransactionIdIfAny();
+  if (FullTransactionIdIsValid(own) && U64FromFullTransactionId(own) < value->xmax) {
+    value->xip[running++] = U64FromFullTransactionId(own);
+    value->xmin = Min(value->xmin, U64FromFullTransactionId(own));
+  }
+  std::sort(value->xip, value->xip + running);
   // A transaction that is being prepared appears twice.
-  value->nxip = static_cast<uint32>(std::unique(value->xip, value->xip + snapshot->xcnt) - value->xip);
+  value->nxip = static_cast<uint32>(std::unique(value->xip, value->xip + running) - value->xip);
   SET_VARSIZE(value, offsetof(PgSnapshot, xip) + sizeof(uint64) * value->nxip);
   return value;
 }

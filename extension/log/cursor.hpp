@@ -19,7 +19,8 @@ const PgSnapshot* snapshot_value(Datum datum);
 
 inline Datum snapshot_datum(const PgSnapshot* snapshot) { return PointerGetDatum(snapshot); }
 
-// The server's snapshot as a value (palloc). In recovery its xip is incomplete: do not ask there.
+// The server's snapshot as a value (palloc), with the session's own transaction among those that run, as everybody else
+// sees it. In recovery its xip is incomplete: do not ask there.
 PgSnapshot* snapshot_from(Snapshot snapshot);
 
 // Had transaction `xid` ended when the snapshot was taken?

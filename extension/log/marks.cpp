@@ -17,7 +17,7 @@ struct Mark {
 
 struct SegmentMarks {
   Oid relation;  // hash key
-  Oid file;      // the marks are of this file only
+  Oid file;      // the marks are of this file only, and as long as no block of it is cut off
   int count;
   Mark marks[max_marks];  // both members ascending
 };
@@ -34,9 +34,10 @@ SegmentMarks* marks_of(Relation segment) {
   Oid relation = RelationGetRelid(segment);
   bool found;
   auto* marks = static_cast<SegmentMarks*>(hash_search(all_marks, &relation, HASH_ENTER, &found));
-  if (!found || marks->file != compat::relation_file(segment)) {
+  if (!found || marks->file != compat::relation_file(segment) || !compat::is_file_remembered(segment)) {
     marks->file = compat::relation_file(segment);
     marks->count = 0;
+    compat::remember_file(segment);
   }
   return marks;
 }

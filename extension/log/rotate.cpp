@@ -25,33 +25,44 @@ namespace {
 // Beyond this the ring gains nothing: segments are looked through one by one.
 constexpr int max_segments = 1024;
 
-// What a row must lie inside to be of no more use.
+// What a row must lie inside to be of no more use: each delivery's cursor, and the snapshot that they were read in,
+// since a delivery that comes later begins no earlier.
 struct Cursors {
   int count;
   const PgSnapshot** snapshots;
   uint64 xmin;  // the least of theirs: what ended before it is inside all
 };
 
-Cursors read_cursors() {
+// False while a delivery is being made: it has a cursor already, which nobody sees yet.
+bool read_cursors(Cursors* cursors) {
+  Oid definitions = extension_table("delivery_definition");
+  if (!ConditionalLockRelationOid(definitions, ShareLock)) return false;
   MemoryContext context = CurrentMemoryContext;
+  // Not in the caller's snapshot, which may be older than a delivery.
+  PushActiveSnapshot(GetLatestSnapshot());
+  const PgSnapshot* now = snapshot_from(GetActiveSnapshot());
   SPI_connect();
   if (SPI_execute("SELECT cursor FROM conveyor.log_cursor", true, 0) != SPI_OK_SELECT) {
     elog(ERROR, "could not read conveyor.log_cursor");
   }
   auto count = static_cast<int>(SPI_processed);
   MemoryContext before = MemoryContextSwitchTo(context);
-  Cursors cursors = {0, static_cast<const PgSnapshot**>(palloc(sizeof(PgSnapshot*) * Max(count, 1))), PG_UINT64_MAX};
+  *cursors = {0, static_cast<const PgSnapshot**>(palloc(sizeof(PgSnapshot*) * (count + 1))), PG_UINT64_MAX};
+  auto add = [cursors](const PgSnapshot* cursor) {
+    cursors->snapshots[cursors->count++] = cursor;
+    cursors->xmin = Min(cursors->xmin, cursor->xmin);
+  };
+  add(now);
   for (int i = 0; i < count; i++) {
     bool null;
     Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
-    if (null) continue;
-    const PgSnapshot* cursor = reinterpret_cast<const PgSnapshot*>(PG_DETOAST_DATUM_COPY(value));
-    cursors.snapshots[cursors.count++] = cursor;
-    cursors.xmin = Min(cursors.xmin, cursor->xmin);
+    if (!null) add(reinterpret_cast<const PgSnapshot*>(PG_DETOAST_DATUM_COPY(value)));
   }
   MemoryContextSwitchTo(before);
   SPI_finish();
-  return cursors;
+  PopActiveSnapshot();
+  UnlockRelationOid(definitions, ShareLock);
+  return true;
 }
 
 bool inside_all(const Cursors* cursors, uint64 xid) {
@@ -106,6 +117,7 @@ Look look_at(Oid oid) {
 
 bool empty_segment(Oid oid, const Cursors* cursors) {
   if (is_needed(oid, cursors)) return false;
+  failpoint("log_look");
   if (!ConditionalLockRelationOid(oid, AccessExclusiveLock)) return false;
   if (is_needed(oid, cursors)) return false;
   failpoint("log_empty");
@@ -129,7 +141,8 @@ void grow(int segments) {
 }  // namespace
 
 CONVEYOR_FUNCTION(log_rotate) {
-  Cursors cursors = read_cursors();
+  Cursors cursors;
+  if (!read_cursors(&cursors)) PG_RETURN_INT32(0);
   Segments* segments = read_segments();
   int count = segments->count;
   uint64 next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());

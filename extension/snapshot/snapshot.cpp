@@ -39,15 +39,11 @@ char* snapshot_text(const PgSnapshot* snapshot) {
 
 using namespace conveyor;
 
-// A lower bound for whatever is read from now on. The caller's own transaction counts as running: it is not listed in
-// its own snapshots, and a version must not pass for one that has seen it committed.
+// A lower bound for whatever is read from now on.
 CONVEYOR_FUNCTION(snapshot_version) {
   require_primary();
   const PgSnapshot* snapshot = snapshot_from(GetLatestSnapshot());
-  uint64 version = snapshot_version(snapshot, PG_GETARG_INT32(0));
-  FullTransactionId own = GetTopFullTransactionIdIfAny();
-  if (FullTransactionIdIsValid(own) && U64FromFullTransactionId(own) < snapshot->xmax) version--;
-  PG_RETURN_INT64(static_cast<int64>(version));
+  PG_RETURN_INT64(static_cast<int64>(snapshot_version(snapshot, PG_GETARG_INT32(0))));
 }
 
 CONVEYOR_FUNCTION(snapshot_contains) {

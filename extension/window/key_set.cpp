@@ -6,6 +6,8 @@ namespace {
 
 constexpr Size kFirstArena = 8 * 1024;
 constexpr uint64 kFirstSlots = 1024;
+// So many slots are on their way into the cache while others are filled.
+constexpr int kAhead = 32;
 
 uint64* make_slots(const KeySet* set, uint64 count) {
   return static_cast<uint64*>(
@@ -54,11 +56,20 @@ void key_set_grow_slots(KeySet* set) {
   uint64 count = (set->mask + 1) * 2;
   uint64* slots = make_slots(set, count);
   set->mask = count - 1;
-  for (Size offset = 0; offset < set->used; offset = key_set_next(set, offset)) {
-    uint64 hash = key_hash(key_set_bytes_at(set, offset), key_set_length_at(set, offset));
-    uint64 i = hash & set->mask;
-    while (slots[i] != 0) i = (i + 1) & set->mask;
-    slots[i] = (static_cast<uint64>(offset) + 1) << kTagBits | hash >> (64 - kTagBits);
+  uint64 hashes[kAhead];
+  uint64 values[kAhead];
+  for (Size offset = 0; offset < set->used;) {
+    int ready = 0;
+    for (; ready < kAhead && offset < set->used; ready++, offset = key_set_next(set, offset)) {
+      hashes[ready] = key_hash(key_set_bytes_at(set, offset), key_set_length_at(set, offset));
+      values[ready] = (static_cast<uint64>(offset) + 1) << kTagBits | hashes[ready] >> (64 - kTagBits);
+      __builtin_prefetch(&slots[hashes[ready] & set->mask], 1);
+    }
+    for (int n = 0; n < ready; n++) {
+      uint64 i = hashes[n] & set->mask;
+      while (slots[i] != 0) i = (i + 1) & set->mask;
+      slots[i] = values[n];
+    }
   }
   pfree(set->slots);
   set->slots = slots;

@@ -130,7 +130,7 @@ Watches* watches_load(const Feed* feed, Oid reader) {
       int* mapping = map_columns(watch[i], capture->definition);
       if (mapping == nullptr) continue;
       if (const char* reason = changed_type(watch[i], capture->definition, mapping); reason != nullptr) {
-        watches->changed_types = lappend(watches->changed_types, const_cast<char*>(reason));
+        capture->lost = reason;
         continue;
       }
       capture->used = true;

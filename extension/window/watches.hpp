@@ -10,8 +10,9 @@ namespace conveyor {
 // One definition that a trigger ever had, with what a slice of the window has collected of it.
 struct WindowCapture {
   const CaptureDefinition* definition;
-  bool used;       // by any watch; else its keys are passed over
-  KeySet entries;  // distinct recorded images
+  bool used;         // by any watch; else its keys are passed over
+  KeySet entries;    // distinct recorded images
+  const char* lost;  // not NULL: why what it recorded cannot be followed; each row asks for a re-check
 };
 
 // A watch and a capture of its relation that has all that the watch needs.
@@ -30,7 +31,6 @@ struct Watches {
   WindowCapture* capture;  // ascending by number
   int pairs;
   WatchedCapture* pair;
-  List* changed_types;  // char *: reasons for a re-check that reading the definitions has brought up
 };
 
 // Reads definitions with the rights of `reader`.

@@ -28,6 +28,7 @@ struct WindowAnswer {
   int pair;        // being resolved
   Size entry;      // next one of that pair, without SQL
   KeySet sent;     // ids, so that most are sent once; forgets when it is full
+  bool distinct;   // a slice gives each id once by itself
   Changed changed;
   KeyWriter writer;
   MemoryContext row;
@@ -35,6 +36,17 @@ struct WindowAnswer {
 };
 
 Size memory_limit() { return static_cast<Size>(settings.window_memory) * 1024; }
+
+// One watch, one definition of its trigger, and the recorded columns are the key: distinct images are distinct ids.
+bool gives_distinct_ids(const Watches* watches, int keys) {
+  if (watches->pairs != 1 || watches->pair[0].plain == nullptr) return false;
+  const WatchedCapture* pair = &watches->pair[0];
+  if (pair->capture->definition->ncolumns != keys) return false;
+  for (int i = 0; i < keys; i++)
+    for (int j = 0; j < i; j++)
+      if (pair->plain[i] == pair->plain[j]) return false;
+  return true;
+}
 
 void open(Answer* base, FunctionCallInfo fcinfo) {
   WindowAnswer* answer = reinterpret_cast<WindowAnswer*>(base);
@@ -47,6 +59,7 @@ void open(Answer* base, FunctionCallInfo fcinfo) {
   answer->watches = watches_load(feed, function_owner(fcinfo->flinfo->fn_oid));
   int32* captures = static_cast<int32*>(palloc(sizeof(int32) * (answer->watches->captures + 1)));
   for (int i = 0; i < answer->watches->captures; i++) captures[i] = answer->watches->capture[i].definition->capture;
+  answer->distinct = gives_distinct_ids(answer->watches, feed->keys);
   answer->scan = log_scan_begin(base->snapshot, feed->cursor, captures, answer->watches->captures);
   key_set_init(&answer->signals);
   key_set_init(&answer->sent);
@@ -71,10 +84,13 @@ void signal(WindowAnswer* answer, char kind, const char* reason) {
 }
 
 void signal_row(WindowAnswer* answer, const LogRow& row) {
-  WindowCapture* capture = watches_capture(answer->watches, row.capture);
+  const WindowCapture* capture = watches_capture(answer->watches, row.capture);
   const char* relation = capture != nullptr ? relation_name(capture->definition->relation) : nullptr;
   if (relation == nullptr) relation = "a table that is gone";
   switch (row.kind) {
+    case LogKind::keys:
+      signal(answer, 'r', capture->lost);
+      break;
     case LogKind::truncated:
       signal(answer, 't', psprintf("%s was truncated", relation));
       break;
@@ -99,7 +115,7 @@ bool fill(WindowAnswer* answer) {
     if (row.kind == LogKind::keys) {
       WindowCapture* capture = watches_capture(answer->watches, row.capture);
       if (capture != nullptr && capture->used) coalesce(capture, row.entries, row.length);
-      continue;
+      if (capture == nullptr || capture->lost == nullptr) continue;
     }
     MemoryContext old = MemoryContextSwitchTo(answer->row);
     signal_row(answer, row);
@@ -112,9 +128,11 @@ bool fill(WindowAnswer* answer) {
 
 // True when a frame has become ready.
 bool send(WindowAnswer* answer, const char* id, uint32 length) {
-  if (key_set_memory_after(&answer->sent, length) > memory_limit()) key_set_clear(&answer->sent);
-  Size offset;
-  if (!key_set_add(&answer->sent, id, length, key_hash(id, length), &offset)) return false;
+  if (!answer->distinct) {
+    if (key_set_memory_after(&answer->sent, length) > memory_limit()) key_set_clear(&answer->sent);
+    Size offset;
+    if (!key_set_add(&answer->sent, id, length, key_hash(id, length), &offset)) return false;
+  }
   frame_key(&answer->base.frames, {id, static_cast<int>(length)});
   return rotate_full(answer);
 }
@@ -184,8 +202,6 @@ bool more(Answer* base) {
   WindowAnswer* answer = reinterpret_cast<WindowAnswer*>(base);
   for (;;) {
     if (!answer->resolving) {
-      ListCell* cell;
-      foreach (cell, answer->watches->changed_types) signal(answer, 'r', static_cast<char*>(lfirst(cell)));
       if (!fill(answer)) return false;
       answer->resolving = true;
       answer->pair = 0;

@@ -1,13 +1,17 @@
 -- create_… with the same definition does nothing, with another one it says what differs; alter_… merges; drop_… refuses what is in use.
 BEGIN;
 \ir fixture.psql
-SELECT plan(27);
+SELECT plan(29);
 
 SELECT lives_ok($$SELECT conveyor.create_feed('orders', 'shop.order_document', root => 'shop.orders')$$, 'the same feed again');
 SELECT lives_ok($$SELECT conveyor.add_watch('orders', 'shop.item', ARRAY['article', 'order_id'], 'SELECT order_id FROM changed')$$,
     'the same watch again, its columns in another order');
 SELECT lives_ok($$SELECT conveyor.create_target('search', 'elasticsearch', '{"url": "http://127.0.0.1:9200"}')$$, 'the same target again');
 SELECT lives_ok($$SELECT conveyor.create_delivery('d', 'orders', 'search')$$, 'a delivery');
+SELECT throws_ok($$SELECT conveyor.create_delivery('u', 'orders', 'search', 'Orders')$$, '42602', 'invalid destination "Orders" in target "search"',
+    'a name that no index can have is refused at once');
+SELECT throws_ok($$SELECT conveyor.create_delivery('u', 'orders', 'search', '_orders')$$, '42602', 'invalid destination "_orders" in target "search"',
+    'nor one that begins with an underscore');
 SELECT lives_ok($$SELECT conveyor.create_delivery('d', 'orders', 'search', 'orders', '{}')$$, 'the same delivery again, its default spelled out');
 SELECT is((SELECT count(*) FROM conveyor.request), 1::bigint, 'and it was not backfilled twice');
 

@@ -1,7 +1,7 @@
 -- Leases: claimed in fair shares, taken over from the silent, never held twice.
 BEGIN;
 \ir fixture.psql
-SELECT plan(31);
+SELECT plan(33);
 
 SELECT conveyor.create_delivery('d' || n, 'orders', 'search', 'index' || n) FROM generate_series(1, 4) AS n \g /dev/null
 SELECT conveyor.alter_delivery('d4', '{"tags": ["blue"]}') \g /dev/null
@@ -12,7 +12,9 @@ CREATE FUNCTION pg_temp.silence(name text) RETURNS void LANGUAGE sql AS
 
 SELECT throws_ok($$SELECT conveyor.agent_sync('a', '{}')$$, 'CV004', 'agent "a" is not registered', 'an agent registers first');
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
+SELECT set_eq($$SELECT conveyor.agent_poll('a')$$, ARRAY['d1', 'd2', 'd3'], 'a poll tells what is free to be taken');
 SELECT is(pg_temp.synced('a'), '{d1,d2,d3}', 'one agent alone takes everything but what wants a tag');
+SELECT set_eq($$SELECT conveyor.agent_poll('a')$$, ARRAY[]::text[], 'and not any more once it is');
 SELECT is(pg_temp.synced('a'), '{d1,d2,d3}', 'and keeps it');
 SELECT is((SELECT array_agg(lease ORDER BY delivery) FROM conveyor.delivery_state), '{1,1,1,0}', 'a claim is a new lease, keeping it is none');
 

@@ -1,7 +1,7 @@
 -- Deletes stay in the ledger until no older request can land; those of a lost lease are read and sent once more.
 BEGIN;
 \ir fixture.psql
-SELECT plan(22);
+SELECT plan(24);
 
 SELECT conveyor.create_delivery('d', 'orders', 'search', options => '{"backfill": false}') \g /dev/null
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
@@ -59,6 +59,18 @@ SELECT is(pg_temp.ledger(), 'n@50 w@70', 'its younger entry stays as any other')
 SELECT is((SELECT count(*) FROM conveyor.sender WHERE lease = 1), 0::bigint, 'the lost sender is forgotten');
 SELECT pg_temp.settled(71) \g /dev/null
 SELECT is(pg_temp.ledger(), NULL, 'and nothing holds the ledger any more');
+
+-- Sent again by a lease that has sent nothing else, and lost with it: the next one does it again.
+UPDATE conveyor.delivery_state SET oldest_version = pg_temp.v(70);
+SELECT pg_temp.fence(80, '{v}'), conveyor.renew_lease('d', pg_temp.lease()) \g /dev/null
+UPDATE conveyor.sender SET ended_at = clock_timestamp() - interval '1 hour' WHERE ended_at IS NOT NULL;
+UPDATE conveyor.delete_ledger SET entered_at = clock_timestamp() - interval '2 hours';
+SELECT pg_temp.fence(90, '{v}'), conveyor.renew_lease('d', pg_temp.lease()) \g /dev/null
+SELECT is(pg_temp.orphans(), '{}', 'a delete that a lease sent again before it was lost is under way');
+UPDATE conveyor.sender SET ended_at = clock_timestamp() - interval '30 min' WHERE lease = pg_temp.lease() - 1;
+UPDATE conveyor.delete_ledger SET entered_at = clock_timestamp() - interval '31 min';
+SELECT is(pg_temp.orphans(), '{v}', 'after its orphan_time the delete is an orphan again');
+DELETE FROM conveyor.delete_ledger;
 
 SELECT conveyor.agent_stop('a') \g /dev/null
 SELECT conveyor.agent_start('b', 'h', 1, '0', 1, '{}'), conveyor.agent_sync('b', '{}'), conveyor.agent_stop('b') \g /dev/null

@@ -1,12 +1,14 @@
 -- Options are validated against conveyor.option_definition; each error names the option and what would be right.
 BEGIN;
 \ir fixture.psql
-SELECT plan(28);
+SELECT plan(29);
 
 SELECT throws_ok($$SELECT conveyor.create_target('t', 'elasticsearch', '{"url": "http://h", "timout": "1 s"}')$$,
     '42P02', 'target elasticsearch has no option "timout"', 'an unknown option is an error');
 SELECT throws_ok($$SELECT conveyor.create_target('t', 'elasticsearch', '{"url": "http://h", "directory": "/x"}')$$,
     '42P02', 'target elasticsearch has no option "directory"', 'an option of another kind is unknown');
+SELECT throws_ok($$SELECT conveyor.create_target('t', 'elasticsearch', '{"url": "http://h", "password": "x"}')$$,
+    '42P02', 'target elasticsearch has no option "password": secrets are not kept in the database', 'a secret is no option, and the error says where it goes');
 SELECT throws_ok($$SELECT conveyor.create_target('t', 'elasticsearch', '{}')$$,
     '22023', 'target elasticsearch needs the option "url"', 'a required option must be there');
 SELECT throws_ok($$SELECT conveyor.create_target('t', 'kafka')$$, '22023', 'unknown kind of target: "kafka"', 'an unknown kind is an error');

@@ -1,7 +1,7 @@
 -- What people read is true, or NULL.
 BEGIN;
 \ir fixture.psql
-SELECT plan(22);
+SELECT plan(23);
 
 CREATE FUNCTION pg_temp.columns(name text) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('conveyor.' || name)::regclass AND attnum > 0 $$;
@@ -30,6 +30,8 @@ SELECT is((percent, documents_total, documents_sent, eta, throttle, agent), (25.
 SELECT is((state, percent, eta), ('running'::text, 25.0, interval '6 s'), 'the request says the same') FROM conveyor.resync_status;
 SELECT is((host, pid, version, tags, deliveries, documents_per_second), ('host'::text, 7, '0.9'::text, '{blue,green}'::text[], 1::bigint, 51::real), 'the agent is described')
   FROM conveyor.agent_status;
+SELECT conveyor.agent_sync('a', '{"deliveries": {"d": {"documents_per_second": 12.3456}}}') \g /dev/null
+SELECT is((throttle, documents_per_second), (NULL::text, 12.3::real), 'nothing slows it: no reason, and a rate that can be read') FROM conveyor.delivery_status;
 
 -- More documents than the planner knew of: no percent is better than a wrong one.
 UPDATE conveyor.request SET keys_done = 401;

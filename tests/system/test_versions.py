@@ -1,5 +1,7 @@
 """Any order is right: late requests, late commits, and deletes that stay deleted."""
 
+import threading
+
 import pytest
 
 import http_proxy
@@ -106,6 +108,43 @@ def test_a_transaction_that_commits_after_many_younger_ones_is_delivered(live_or
     orders.wait_delivered(agent)
     assert orders.search.get(orders.alias, "1")["status"] == "from the old transaction"
     assert_equal_both_ways(orders)
+
+
+@pytest.fixture
+def prepare_slowly(database):
+    """Stops a transaction in the middle of its PREPARE, where it is listed as itself and as what it becomes: it waits for a standby that there is not."""
+    database.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    connection = database.connect(options="-c synchronous_commit=on")
+    thread = threading.Thread(target=lambda: connection.cursor().execute(f"PREPARE TRANSACTION '{database.name}_slowly'"))
+
+    def prepare():
+        connection.cursor().execute("BEGIN; UPDATE shop.orders SET status = 'prepared' WHERE id = 1")
+        yield
+        database.sql("SELECT pg_reload_conf()")
+        thread.start()
+        waits = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
+        until(lambda: database.one(waits, connection.info.backend_pid) == "SyncRep", "PREPARE waits for its standby")
+        yield
+
+    yield prepare
+    database.sql("ALTER SYSTEM RESET synchronous_standby_names")
+    database.sql("SELECT pg_reload_conf()")
+    thread.join(20)
+    connection.close()
+    database.sql(f"ROLLBACK PREPARED '{database.name}_slowly'")
+
+
+def test_a_version_does_not_fall_while_a_transaction_is_being_prepared(database, prepare_slowly):
+    """It is in two places then, and still one transaction."""
+    steps = prepare_slowly()
+    next(steps)
+    database.sql("UPDATE shop.orders SET status = 'younger' WHERE id = 2")
+    before = database.one("SELECT conveyor.snapshot_version(1)")
+    next(steps)
+    during, snapshot = database.sql("SELECT conveyor.snapshot_version(1), conveyor.latest_snapshot()::text")[0]
+    running = snapshot.split(":")[2].split(",")
+    assert running != [""] and len(running) == len(set(running)), snapshot
+    assert during >= before, f"{during}, before {before}"
 
 
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])

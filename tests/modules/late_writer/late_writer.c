@@ -1,7 +1,7 @@
 /*
  * Another extension, as a test needs one: runs late_writer.statement behind everything that a transaction does, in the
- * callback before its commit or prepare. Callbacks run in the reverse order of their registration, so whoever is loaded
- * before pg_conveyor runs after its flush.
+ * callback before its commit or prepare, and lets no subtransaction end well while late_writer.refuse is on. Callbacks run
+ * in the reverse order of their registration, so whoever is loaded before pg_conveyor runs after its flush.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@ PG_MODULE_MAGIC;
 void _PG_init(void);
 
 static char *statement = NULL;
+static bool refuse = false;
 
 static void
 write_late(XactEvent event, void *arg)
@@ -32,10 +33,20 @@ write_late(XactEvent event, void *arg)
 	SPI_finish();
 }
 
+static void
+refuse_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB && refuse)
+		ereport(ERROR, errcode(ERRCODE_RAISE_EXCEPTION), errmsg("subtransaction refused"));
+}
+
 void
 _PG_init(void)
 {
 	DefineCustomStringVariable("late_writer.statement", "Run before each commit and prepare.", NULL, &statement, "",
 							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("late_writer.refuse", "Fail each subtransaction at its end.", NULL, &refuse, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	RegisterXactCallback(write_late, NULL);
+	RegisterSubXactCallback(refuse_subtransaction, NULL);
 }

@@ -28,5 +28,15 @@ INSERT INTO risk VALUES (5);
 RESET conveyor.failpoint;
 SELECT * FROM risk;
 SELECT * FROM test.captured();
+-- Cancelled is cancelled: no mark stands in for that.
+SET conveyor.buffer_size = '64kB';
+SET conveyor.failpoint = 'log_pack=sleep:1000';
+SET statement_timeout = '100ms';
+INSERT INTO risk SELECT n FROM generate_series(10, 5000) AS n;
+RESET statement_timeout;
+RESET conveyor.failpoint;
+RESET conveyor.buffer_size;
+SELECT * FROM risk;
+SELECT * FROM test.captured();
 RESET conveyor.on_capture_error;
 SELECT test.unwatch('risk');

@@ -47,10 +47,22 @@ SELECT severity, object, problem FROM conveyor.audit();
 SELECT test.watch('shape', '{d}', '{id}');
 UPDATE shape SET d = 2 WHERE id = 2;
 SELECT * FROM test.captured();
+-- A type changes behind our back: the writer goes on, and nothing is recorded in a form that nobody could read.
+ALTER EVENT TRIGGER conveyor_capture_on_ddl DISABLE;
+ALTER EVENT TRIGGER conveyor_capture_on_rewrite DISABLE;
+ALTER TABLE shape ALTER id TYPE text;
+ALTER EVENT TRIGGER conveyor_capture_on_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER conveyor_capture_on_rewrite ENABLE ALWAYS;
+SELECT kind FROM test.captured();
+UPDATE shape SET d = 3 WHERE id = '2';
+SELECT * FROM test.captured();
+SELECT conveyor.install_capture('shape'::regclass) IS NOT NULL AS installed;
+UPDATE shape SET d = 4 WHERE id = '2';
+SELECT * FROM test.captured();
 -- A table that moves or is renamed stays watched.
 ALTER TABLE shape RENAME TO form;
 ALTER TABLE form SET SCHEMA test;
-DELETE FROM test.form WHERE id = 3;
+DELETE FROM test.form WHERE id = '3';
 SELECT * FROM test.captured();
 -- DROP is a signal.
 DROP TABLE test.form;

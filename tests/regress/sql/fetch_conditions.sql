@@ -27,6 +27,14 @@ ROLLBACK;
 BEGIN READ ONLY;
 SELECT conveyor.fetch_keys('conditions', '{1}', '1000000000:1000000000:');
 ROLLBACK;
+-- nor a window behind a cursor that is ahead of this server's life
+BEGIN;
+UPDATE conveyor.delivery_state SET cursor = '1000000000:1000000000:' WHERE delivery = 'conditions';
+COMMIT;
+BEGIN READ ONLY;
+SELECT conveyor.window_keys('conditions');
+ROLLBACK;
+UPDATE conveyor.delivery_state SET cursor = conveyor.latest_snapshot() WHERE delivery = 'conditions';
 \set VERBOSITY default
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('conditions', '{1}', NULL); ROLLBACK;
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('conditions', '{1,NULL}', pg_current_snapshot()); ROLLBACK;

@@ -58,6 +58,11 @@ CREATE FUNCTION escape() RETURNS int LANGUAGE plpgsql AS $$BEGIN SET ROLE regres
 CREATE VIEW escape_document AS SELECT id, escape() FROM secret;
 SELECT conveyor.create_feed('escape', 'escape_document');
 SELECT conveyor.create_delivery('escape', 'escape', 'owner');
+-- or leave something behind in the session
+CREATE FUNCTION plant() RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'PREPARE planted AS SELECT 1'; RETURN 1; END$$;
+CREATE VIEW plant_document AS SELECT id, plant() FROM secret;
+SELECT conveyor.create_feed('plant', 'plant_document');
+SELECT conveyor.create_delivery('plant', 'plant', 'owner');
 RESET SESSION AUTHORIZATION;
 
 SET SESSION AUTHORIZATION regress_fetch_agent;
@@ -80,9 +85,11 @@ SELECT kind, count(*) FROM (SELECT conveyor.range_keys('risky', NULL, NULL, pg_c
 COMMIT;
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('guarded', '{1}', pg_current_snapshot()); ROLLBACK;
 BEGIN READ ONLY; SELECT conveyor.fetch_keys('escape', '{1}', pg_current_snapshot()); ROLLBACK;
+BEGIN READ ONLY; SELECT conveyor.fetch_keys('plant', '{1}', pg_current_snapshot()); ROLLBACK;
+SELECT name FROM pg_prepared_statements;
 RESET SESSION AUTHORIZATION;
 
-SELECT conveyor.drop_delivery(n), conveyor.drop_feed(n) FROM unnest(ARRAY['owner', 'risky', 'guarded', 'escape']) n;
+SELECT conveyor.drop_delivery(n), conveyor.drop_feed(n) FROM unnest(ARRAY['owner', 'risky', 'guarded', 'escape', 'plant']) n;
 SELECT conveyor.drop_target('owner');
 REVOKE EXECUTE ON FUNCTION conveyor.frame_records(bytea) FROM regress_fetch_agent;
 REVOKE EXECUTE ON FUNCTION conveyor.create_target(text, text, jsonb) FROM regress_fetch_owner;

@@ -46,5 +46,42 @@ SET LOCAL late_writer.statement = 'INSERT INTO early VALUES (1)';
 INSERT INTO early VALUES (5);
 COMMIT;
 SELECT * FROM test.captured();
+-- It refuses a subtransaction behind our flush of what its parent had captured: that is in no row then, and must be written
+-- again. (A buffer of 64 kB: the parents are flushed again and again, in subtransactions that are refused and in others.)
+SET conveyor.buffer_size = '64kB';
+CREATE PROCEDURE add_early(first int, last int, refuse_every int) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN first .. last LOOP
+        BEGIN
+            INSERT INTO early VALUES (i);
+            PERFORM set_config('late_writer.refuse', (i % refuse_every = 0)::text, true);
+        EXCEPTION WHEN raise_exception THEN
+            NULL;
+        END;
+    END LOOP;
+    PERFORM set_config('late_writer.refuse', 'off', true);
+END
+$$;
+CALL add_early(100001, 110000, 2);
+SELECT count(*), count(DISTINCT entry), count(*) FILTER (WHERE (entry ->> 'id')::int % 2 = 0) AS refused FROM test.captured();
+-- The parent goes with it, and the next one of its level knows nothing of that.
+DO $$
+BEGIN
+    BEGIN
+        CALL add_early(200001, 205000, 2);
+        CALL add_early(205001, 206000, 1);
+        RAISE EXCEPTION 'gone';
+    EXCEPTION WHEN raise_exception THEN
+        NULL;
+    END;
+    BEGIN
+        CALL add_early(300001, 300003, 5);
+    EXCEPTION WHEN raise_exception THEN
+        NULL;
+    END;
+END
+$$;
+SELECT * FROM test.captured();
+DROP PROCEDURE add_early;
 SELECT test.unwatch('early'), test.unwatch('late');
 \c -

@@ -51,6 +51,6 @@ SET ROLE conveyor_test_stranger;
 SELECT count(*) FROM conveyor.log_0;
 RESET ROLE;
 DROP ROLE conveyor_test_stranger;
-SELECT format('CREATE OR REPLACE VIEW conveyor.log_cursor AS %s', definition) FROM test.cursor_view \gexec
+DO $$ BEGIN EXECUTE (SELECT format('CREATE OR REPLACE VIEW conveyor.log_cursor AS %s', definition) FROM test.cursor_view); END $$;
 DROP TABLE test.cursors;
 SELECT test.unwatch('turn'), test.unwatch('wide');

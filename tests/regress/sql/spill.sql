@@ -29,6 +29,7 @@ COMMIT;
 SELECT * FROM test.captured();
 
 -- Many small subtransactions, none of which passes the limit by itself: their parent's entries go with one of them.
+BEGIN;
 DO $$
 BEGIN
     BEGIN
@@ -44,6 +45,8 @@ BEGIN
     END;
 END
 $$;
+SELECT total_bytes BETWEEN 1 AND 256 * 1024 AS small FROM pg_backend_memory_contexts WHERE name = 'pg_conveyor capture';
+COMMIT;
 SELECT count(DISTINCT entry), min((entry ->> 'id')::int), max((entry ->> 'id')::int) FROM test.captured();
 DO $$
 BEGIN

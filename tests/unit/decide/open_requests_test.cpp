@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 const Time start = Time{} + 1h;
 
 TEST(OpenRequests, KnowsTheLeastVersionThatIsStillUnderWay) {
-  OpenRequests open(15min);
+  OpenRequests open;
   EXPECT_EQ(open.least(), std::nullopt);
   const auto first = open.open(10);
   const auto second = open.open(7);
@@ -24,33 +24,32 @@ TEST(OpenRequests, KnowsTheLeastVersionThatIsStillUnderWay) {
   EXPECT_EQ(open.least(), std::nullopt);
 }
 
-TEST(OpenRequests, OneWithoutAnAnswerStaysOpenUntilTheOrphanTimeIsOver) {
-  OpenRequests open(15min);
-  const auto lost = open.open(5);
+TEST(OpenRequests, OneWithoutAnAnswerStaysOpenAfterWhoeverSentItHasSettled) {
+  OpenRequests open;
+  const auto sent = open.open(5);
   open.open(9);
-  open.unanswered(lost, start);
-  EXPECT_EQ(open.expire(start + 14min), 0u);
+  open.lost(5, start);
+  open.settle(sent);
   EXPECT_EQ(open.least(), 5u);
-  EXPECT_EQ(open.next_expiry(), start + 15min);
-  EXPECT_EQ(open.expire(start + 15min), 1u);
-  EXPECT_EQ(open.least(), 9u);
+  EXPECT_EQ(open.size(), 1u);
 }
 
-TEST(OpenRequests, OneThatIsStillUnderWayNeverExpires) {
-  OpenRequests open(1s);
-  open.open(5);
-  EXPECT_EQ(open.expire(start + 24h), 0u);
-  EXPECT_EQ(open.least(), 5u);
-  EXPECT_EQ(open.next_expiry(), std::nullopt);
+TEST(OpenRequests, CountsFromTheFirstOneWithoutAnAnswerAndKeepsTheLeastVersion) {
+  OpenRequests open;
+  EXPECT_EQ(open.lost_since(), std::nullopt);
+  open.lost(8, start);
+  open.lost(6, start + 1min);
+  open.lost(7, start + 2min);
+  EXPECT_EQ(open.lost_since(), start);
+  EXPECT_EQ(open.least(), 6u);
 }
 
 TEST(OpenRequests, SettlingTwiceChangesNothing) {
-  OpenRequests open(1s);
+  OpenRequests open;
   const auto a = open.open(5);
   open.open(5);
   open.settle(a);
   open.settle(a);
-  open.unanswered(a, start);
   EXPECT_EQ(open.size(), 1u);
   EXPECT_EQ(open.least(), 5u);
 }

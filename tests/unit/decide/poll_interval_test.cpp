@@ -21,6 +21,16 @@ TEST(PollInterval, IsShortWhileThereIsSomethingAndGrowsWhenThereIsNot) {
   EXPECT_EQ(interval.next(true), 2ms);
 }
 
+// Else whoever was at work for a while would find the next change late.
+TEST(PollInterval, DoesNotGrowWhileEverybodyIsAtWork) {
+  PollInterval interval(2ms, 100ms);
+  for (int i = 0; i < 30; ++i) {
+    interval.next(false);
+    interval.busy();
+  }
+  EXPECT_LE(interval.next(false), 4ms);
+}
+
 TEST(PollInterval, TakesNewBoundsAtOnce) {
   PollInterval interval(2ms, 1s);
   for (int i = 0; i < 30; ++i) interval.next(false);

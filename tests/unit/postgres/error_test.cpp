@@ -23,5 +23,13 @@ TEST(DatabaseError, TellsALostConnectionFromARefusal) {
   EXPECT_FALSE(DatabaseError("40001", "later").connection_lost());
 }
 
+TEST(FirstRemedy, IsTheCommandThatMendsWhatIsMissing) {
+  EXPECT_EQ(first_remedy("3F000", "conveyor_agent", "ship"), "Run CREATE EXTENSION pg_conveyor in this database.");
+  EXPECT_EQ(first_remedy("42501", "conveyor_agent", "ship"), "Run GRANT conveyor_agent TO ship.");
+  EXPECT_EQ(first_remedy("42501", "conveyor_reader", "Anna \"A\""), "Run GRANT conveyor_reader TO \"Anna \"\"A\"\"\".");
+  EXPECT_NE(first_remedy("42883", "conveyor_agent", "ship").find("ALTER EXTENSION"), std::string::npos);
+  EXPECT_EQ(first_remedy("53300", "conveyor_agent", "ship"), "");
+}
+
 }  // namespace
 }  // namespace conveyor

@@ -134,8 +134,8 @@ class FakeStore : public Store {
     std::lock_guard lock(mutex);
     std::string frame = Frame().head(version, "100:100:").end();
     if (writers_never_rest) {
-      const std::string until = std::to_string(++version) + ":" + std::to_string(version) + ":";
-      frame = Frame().head(version, until).key("a").end();
+      const std::string now = std::to_string(++version);
+      frame = Frame().head(version, now + ":" + now + ":").key("a").end();
     } else if (!windows.empty()) {
       frame = windows.front();
       windows.erase(windows.begin());
@@ -161,6 +161,7 @@ class FakeStore : public Store {
   std::unique_ptr<Answer> fetch_range(const Range& range) override {
     fail("fetch_range");
     events.add("fetch_range at " + range.at_least);
+    count_reading();
     std::lock_guard lock(mutex);
     if (!poisoned.empty()) return std::make_unique<OneFrame>("", DatabaseError("22012", "division by zero"));
     Frame frame;
@@ -223,6 +224,8 @@ class FakeStore : public Store {
 
   std::vector<std::string> orphans;
   std::atomic<bool> met{false};
+  std::chrono::milliseconds range_takes{0};  // to be read
+  std::atomic<int> most_ranges_at_once{0};
 
   // Each fetch waits (not for ever) until so many are under way.
   void meet(int number) { expected_ = number; }
@@ -252,8 +255,13 @@ class FakeStore : public Store {
     }
     --present_;
   }
+  void count_reading() {
+    if (const int now = ++reading_; now > most_ranges_at_once) most_ranges_at_once = now;
+    std::this_thread::sleep_for(range_takes);
+    --reading_;
+  }
   int expected_ = 0;
-  std::atomic<int> present_{0};
+  std::atomic<int> present_{0}, reading_{0};
   void fail(const std::string& call) {
     std::lock_guard lock(mutex);
     const auto found = failures.find(call);
@@ -341,7 +349,7 @@ struct Bench {
   FakeTarget target{events};
   ByteBudget budget{1u << 20};
   std::stop_source stop;
-  Lane lane{"d", store, target, budget, stop.get_token(), 15min, "1:1:", 1};
+  Lane lane{"d", store, target, budget, stop.get_token(), "1:1:", 1};
 };
 
 }  // namespace conveyor::fakes

@@ -38,7 +38,7 @@ struct Stage {
           if (arrange) arrange(*store, *target);
           return made;
         },
-        place, "origin", 15min);
+        place, "origin");
   }
   void add_window(const std::string& until, const std::string& key) {
     {
@@ -131,6 +131,32 @@ TEST(Runner, WorksOnARangeAgainThatCameToNothing) {
   EXPECT_EQ(stage.events.count("fetch_range at s"), 2);
 }
 
+TEST(Runner, ReadsTheNextRangeWhileTheTargetWorksOnTheLast) {
+  DeliverySpec start = spec("backfilling");
+  start.job_lists = 1;
+  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget& target) {
+    store.view = {{"a", "{}"}};
+    store.ranges = {{1, {}, {}, "s"}, {2, {}, {}, "s"}, {3, {}, {}, "s"}};
+    target.silent = true;
+  });
+  EXPECT_TRUE(stage.events.wait_for("send a", 2));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(stage.events.count("fetch_range at s"), 2) << "one may be unanswered for each that is read";
+}
+
+TEST(Runner, ReadsNoMoreRangesAtOnceThanItHasJobLists) {
+  DeliverySpec start = spec("backfilling");
+  start.job_lists = 1;
+  start.requests = {{1, "backfill", "fill", "open", "s"}};
+  Stage stage(start, [](FakeStore& store, FakeTarget&) {
+    store.range_takes = 20ms;
+    store.ranges = {{1, {}, {}, "s"}, {2, {}, {}, "s"}, {3, {}, {}, "s"}};
+  });
+  EXPECT_TRUE(stage.events.wait_for("range_finish 3 keys 0"));
+  EXPECT_EQ(stage.store->most_ranges_at_once, 1);
+}
+
 TEST(Runner, RenewsItsLeaseWhenTheAnswerToAClaimIsLost) {
   DeliverySpec start = spec("backfilling");
   start.requests = {{1, "backfill", "fill", "open", "s"}};
@@ -157,6 +183,22 @@ TEST(Runner, RenewsItsLeaseOnlyBetweenTwoPiecesOfWork) {
   stage.target->kept[0](answered);
   EXPECT_TRUE(stage.events.wait_for("renew_lease"));
   EXPECT_LT(stage.events.position("range_finish 1 keys 1"), stage.events.position("renew_lease"));
+}
+
+TEST(Runner, RenewsItsLeaseWithinTheOrphanTimeThatIsInForceNow) {
+  DeliverySpec start = spec();
+  Stage stage(start);
+  stage.target->silent = true;
+  stage.add_window("200:200:", "a");
+  ASSERT_TRUE(stage.events.wait_for("send -a"));
+  stage.target->silent = false;
+  stage.target->kept[0](SendResult{});  // no answer; what is sent again gets one
+  ASSERT_TRUE(stage.events.wait_for("advance 200:200:"));
+  stage.runner->update(start);
+  EXPECT_FALSE(stage.events.has("renew_lease"));
+  start.orphan_time = 2ms;
+  stage.runner->update(start);
+  EXPECT_TRUE(stage.events.wait_for("renew_lease"));
 }
 
 TEST(Runner, MakesADestinationThatIsGoneAnewOnlyForAFillWithoutACheckpoint) {

@@ -61,7 +61,7 @@ TEST(DrainWindow, RecordsDeadLettersInTheCheckpoint) {
 TEST(FillRange, FinishesTheRangeWithWhatWasInIt) {
   Bench bench;
   bench.store.view = {{"a", "{}"}, {"b", "{}"}};
-  EXPECT_EQ(fill_range(bench.lane, 1, {3, {}, {}, "s"}), "finished");
+  EXPECT_EQ(fill_range(bench.lane, 1, {3, {}, {}, "s"}, [] {}), "finished");
   EXPECT_THAT(bench.events.all(), ElementsAre("fetch_range at s", "fence 100", "send a b", "range_finish 3 keys 2"));
 }
 
