@@ -44,6 +44,10 @@ END
 $$;
 COMMENT ON FUNCTION conveyor.assert_finished(text, bigint) IS 'an error unless a migration is finished without dead rows';
 
+-- Is this session inside of BEGIN … COMMIT?
+CREATE FUNCTION conveyor.in_transaction_block() RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'conveyor_in_transaction_block';
+
 -- Has the wait come to its end? False: look again. What can only end by somebody's hand is an error at once, but for a pause.
 CREATE FUNCTION conveyor.wait_is_over(migration text, began_at timestamptz, timeout interval, dead_rows bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -57,6 +61,12 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give an interval such as ''1 h''.';
     END IF;
     PERFORM conveyor.find_migration(migration);
+    IF conveyor.in_transaction_block() THEN
+        RAISE EXCEPTION 'wait_finished() cannot run inside a transaction block'
+            USING ERRCODE = 'active_sql_transaction', DETAIL = 'It commits between two looks, so as to hold no snapshot while it waits.',
+                  HINT = 'Call it outside of BEGIN … COMMIT; in Flyway, put executeInTransaction=false into the script''s .conf file. '
+                         'Inside a transaction, conveyor.assert_finished() asks once.';
+    END IF;
     SELECT s.state INTO state FROM conveyor.migration_state s WHERE s.migration = wait_is_over.migration;
     IF state = 'finished' THEN
         PERFORM conveyor.assert_finished(migration, dead_rows);
