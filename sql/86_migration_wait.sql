@@ -20,7 +20,7 @@ BEGIN
               DETAIL = concat_ws(' ', format('%s of %s jobs are finished, %s rows are done%s; %s.', status.jobs_finished, status.jobs, status.rows_done,
                                              coalesce(' (' || status.percent || ' %)', ''),
                                              coalesce(status.eta || ' left at the present rate', 'the time left is not known')),
-                                 'Throttle: ' || status.throttle || '.', 'Error: ' || status.last_error || '.'),
+                                 'Throttle: ' || rtrim(status.throttle, '.') || '.', 'Error: ' || rtrim(status.last_error, '.') || '.'),
               HINT = CASE WHEN status.state = 'running' AND NOT EXISTS (SELECT FROM conveyor.list_heads(migration) AS h WHERE h.state <> 'failed')
                                AND EXISTS (SELECT FROM conveyor.job_status j WHERE j.migration = raise_unfinished.migration AND j.state = 'following')
                           THEN format('What is left follows its source: run CALL conveyor.finish_migration(%L).', migration)
