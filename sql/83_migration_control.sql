@@ -56,6 +56,25 @@ BEGIN ATOMIC
      ORDER BY j.list, j.id;
 END;
 
+-- The job that stands for a list in locks: its first. Jobs are added to a plan, and leave with it only.
+CREATE FUNCTION conveyor.first_of_list(migration text, list text) RETURNS int
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT min(j.id) FROM conveyor.job_definition j WHERE j.migration = first_of_list.migration AND j.list = first_of_list.list;
+END;
+
+-- Does a session run this list? It is known by the advisory lock that it holds (extension/migrate/lock.hpp).
+CREATE FUNCTION conveyor.runner_alive(migration text, list text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_locks k
+                    WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 101 AND k.objid = 0
+                      AND k.classid = conveyor.first_of_list(runner_alive.migration, runner_alive.list)::bigint::oid
+                      AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()));
+END;
+
 -- Ends a migration where nothing is left to do, or nothing can be done any more. Its row is locked before the jobs are looked at,
 -- so of two jobs that end at once the later one sees both.
 CREATE FUNCTION conveyor.settle_migration(migration text) RETURNS void

@@ -32,6 +32,27 @@ BEGIN ATOMIC
     SELECT CASE WHEN r.batches > 1 AND r.seconds >= 1 THEN (r.rows / r.seconds)::real END FROM recent r;
 END;
 
+-- What holds a job, of all that is known. What a runner has noted counts while it is there; so does what was noted when none could be begun.
+CREATE FUNCTION conveyor.job_held(job int, migration_state text, paused_reason text, state text, throttle text, free_at timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    definition conveyor.job_definition;
+BEGIN
+    IF migration_state = 'paused' AND state IN ('planned', 'running', 'following') THEN
+        RETURN concat_ws(': ', 'paused', paused_reason);
+    ELSIF migration_state = 'running' AND state IN ('planned', 'running') AND coalesce(throttle, '') NOT LIKE 'waits for a background worker%' THEN
+        definition := conveyor.find_job(job);
+        IF NOT conveyor.runner_alive(definition.migration, definition.list) AND EXISTS (SELECT FROM conveyor.list_heads(definition.migration) AS h WHERE h.job = job_held.job) THEN
+            RETURN 'no worker runs it: SELECT conveyor.tick() starts one';
+        END IF;
+    END IF;
+    RETURN nullif(concat_ws('; ', throttle,
+                            CASE WHEN state = 'running' AND free_at > clock_timestamp() THEN format('rate: %s rows/s', conveyor.job_option(job, 'rate')) END), '');
+END
+$$;
+
 CREATE VIEW conveyor.job_status AS
 SELECT j.migration,
        j.list,
@@ -49,7 +70,7 @@ SELECT j.migration,
        conveyor.key_of(w.last_key) AS last_key,
        w.retries,
        (SELECT count(*) FROM conveyor.dead_row_store d WHERE d.id = j.id) AS dead_rows,
-       CASE WHEN m.state = 'paused' AND s.state IN ('planned', 'running', 'following') THEN concat_ws(': ', 'paused', m.paused_reason) ELSE s.throttle END AS throttle,
+       conveyor.job_held(j.id, m.state, m.paused_reason, s.state, s.throttle, s.free_at) AS throttle,
        s.warning,
        s.last_error,
        s.started_at,

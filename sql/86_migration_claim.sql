@@ -178,7 +178,7 @@ CREATE FUNCTION conveyor.job_claim_store(job int, worker int, last_key text[], r
 AS $$
 DECLARE
     state conveyor.job_state;
-    pace  CONSTANT float8 := conveyor.job_option(job, 'rate');
+    pace  CONSTANT numeric := conveyor.job_option(job, 'rate');
 BEGIN
     PERFORM conveyor.check_job_owner(job);
     SELECT s.* INTO state FROM conveyor.job_state s WHERE s.id = job AND s.state = 'running' AND NOT s.exhausted FOR UPDATE;
@@ -188,7 +188,7 @@ BEGIN
     UPDATE conveyor.job_state s
        SET position = coalesce(job_claim_store.last_key, s.position), exhausted = job_claim_store.exhausted, ranges = s.ranges + (job_claim_store.last_key IS NOT NULL)::int,
            batch_size = size, updated_at = clock_timestamp(),
-           free_at = CASE WHEN pace > 0 THEN greatest(s.free_at, clock_timestamp()) + make_interval(secs => job_claim_store.rows / pace) END
+           free_at = conveyor.rate_free_at(clock_timestamp(), s.free_at, pace, job_claim_store.rows)
      WHERE s.id = state.id;
     IF last_key IS NULL THEN
         RETURN NULL;
@@ -281,6 +281,7 @@ BEGIN
         PERFORM conveyor.remember_batch(done, done.range, milliseconds, false);
     END IF;
     PERFORM conveyor.count_batch(job, worker, 1, done.rows, 0, done.last_key);
+    PERFORM conveyor.note_waiters(job, worker);
 END
 $$;
 

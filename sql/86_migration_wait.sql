@@ -20,7 +20,7 @@ BEGIN
               DETAIL = concat_ws(' ', format('%s of %s jobs are finished, %s rows are done%s; %s.', status.jobs_finished, status.jobs, status.rows_done,
                                              coalesce(' (' || status.percent || ' %)', ''),
                                              coalesce(status.eta || ' left at the present rate', 'the time left is not known')),
-                                 'Throttle: ' || status.throttle || '.', 'Error: ' || status.last_error || '.'),
+                                 'Throttle: ' || rtrim(status.throttle, '.') || '.', 'Error: ' || rtrim(status.last_error, '.') || '.'),
               HINT = CASE WHEN status.state = 'running' AND NOT EXISTS (SELECT FROM conveyor.list_heads(migration) AS h WHERE h.state <> 'failed')
                                AND EXISTS (SELECT FROM conveyor.job_status j WHERE j.migration = raise_unfinished.migration AND j.state = 'following')
                           THEN format('What is left follows its source: run CALL conveyor.finish_migration(%L).', migration)
@@ -44,6 +44,10 @@ END
 $$;
 COMMENT ON FUNCTION conveyor.assert_finished(text, bigint) IS 'an error unless a migration is finished without dead rows';
 
+-- Is this session inside of BEGIN … COMMIT?
+CREATE FUNCTION conveyor.in_transaction_block() RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'conveyor_in_transaction_block';
+
 -- Has the wait come to its end? False: look again. What can only end by somebody's hand is an error at once, but for a pause.
 CREATE FUNCTION conveyor.wait_is_over(migration text, began_at timestamptz, timeout interval, dead_rows bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -57,6 +61,12 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give an interval such as ''1 h''.';
     END IF;
     PERFORM conveyor.find_migration(migration);
+    IF conveyor.in_transaction_block() THEN
+        RAISE EXCEPTION 'wait_finished() cannot run inside a transaction block'
+            USING ERRCODE = 'active_sql_transaction', DETAIL = 'It commits between two looks, so as to hold no snapshot while it waits.',
+                  HINT = 'Call it outside of BEGIN … COMMIT; in Flyway, put executeInTransaction=false into the script''s .conf file. '
+                         'Inside a transaction, conveyor.assert_finished() asks once.';
+    END IF;
     SELECT s.state INTO state FROM conveyor.migration_state s WHERE s.migration = wait_is_over.migration;
     IF state = 'finished' THEN
         PERFORM conveyor.assert_finished(migration, dead_rows);

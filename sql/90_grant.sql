@@ -16,7 +16,7 @@ DECLARE
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
                                        'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'throttle_kind'];
     reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
-                                       'job_option', 'relation_rows', 'job_rate', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
+                                       'job_option', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
@@ -27,7 +27,7 @@ DECLARE
                                        'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement'];
     -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
     running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
-                                       'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle', 'note_waiters',
+                                       'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle',
                                        'job_plan', 'job_next', 'job_runnable', 'job_is_new', 'job_begin', 'job_claim_begin', 'job_claim_store', 'job_take', 'job_checkpoint',
                                        'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows',
                                        'run_migration', 'run_begin', 'run_next', 'run_batch'];

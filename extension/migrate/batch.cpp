@@ -58,9 +58,6 @@ void checkpoint(const Job* job, int worker, const Range* range, double milliseco
   Parameters parameters;
   parameters.integer(job->id).integer(worker).bigint(range->number).real(static_cast<float>(milliseconds));
   tell("SELECT conveyor.job_checkpoint($1, $2, $3, $4)", parameters);
-  // Whoever waits for this batch's locks is seen now or never.
-  Parameters waiters;
-  tell("SELECT conveyor.note_waiters($1, $2)", waiters.integer(job->id).integer(worker));
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ SELECT conveyor.pause_migration('split', 'dinner') \g /dev/null
 SELECT is(throttle, 'paused: dinner', 'the reason may change') FROM conveyor.migration_status WHERE migration = 'split';
 SELECT is(hint, 'Run SELECT conveyor.resume_migration(''split'').', 'a paused one is not started but resumed') FROM pg_temp.refusal($$SELECT conveyor.start_migration('split')$$);
 SELECT conveyor.resume_migration('split') \g /dev/null
-SELECT is((state, throttle), ('running'::text, NULL::text), 'resumed') FROM conveyor.migration_status WHERE migration = 'split';
+SELECT is((state, throttle), ('running'::text, 'no worker runs it: SELECT conveyor.tick() starts one'::text), 'resumed') FROM conveyor.migration_status WHERE migration = 'split';
 ROLLBACK TO before_start;
 SELECT is(pg_temp.state(), 'planned: planned planned planned', 'a rollback takes all of it back');
 

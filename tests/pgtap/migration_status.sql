@@ -19,7 +19,7 @@ CREATE FUNCTION pg_temp.job_begins(job text, total bigint) RETURNS void LANGUAGE
 
 SELECT is((state, jobs, rows_done, rows_total, percent), ('planned'::text, 0::bigint, 0::bigint, NULL::bigint, NULL::numeric), 'a migration without jobs has nothing to do')
   FROM conveyor.migration_status;
-CREATE TABLE legacy.fresh (id int PRIMARY KEY);
+CREATE TABLE legacy.fresh (id int PRIMARY KEY, amount int);
 INSERT INTO legacy.fresh SELECT generate_series(1, 300);
 SELECT conveyor.add_job('split', 'one', 'legacy.orders', :'statement', list => 'a'), conveyor.add_job('split', 'two', 'legacy.fresh', :'statement', list => 'b') \g /dev/null
 SELECT is((rows_total, percent), (1000::bigint, 0.0), 'before it begins, a job has what the planner knows') FROM conveyor.job_status WHERE job = 'one';
@@ -77,9 +77,9 @@ SELECT is((jobs, jobs_finished), (2::bigint, 1::bigint), 'one of two') FROM conv
 INSERT INTO conveyor.dead_row_store (id, key, parts, sqlstate, reason) VALUES (pg_temp.id('two'), '7', '{7}', '23514', 'violates check constraint "positive"');
 SELECT is((job, key, sqlstate, reason), ('two'::text, '7'::text, '23514'::text, 'violates check constraint "positive"'::text), 'a dead row with its error') FROM conveyor.dead_row;
 SELECT is(dead_rows, 1::bigint, 'is counted') FROM conveyor.migration_status;
-SELECT conveyor.note_throttle(pg_temp.id('two'), 'checkpoint: 4 GB > 3 GB') \g /dev/null
-SELECT is(throttle, 'checkpoint: 4 GB > 3 GB', 'what holds a job holds the migration') FROM conveyor.migration_status;
-SELECT is(detail, '1 of 2 jobs are finished, 1350 rows are done (90.0 %); 00:00:02 left at the present rate. Throttle: checkpoint: 4 GB > 3 GB.', 'and is said to who waits')
+SELECT conveyor.note_throttle(pg_temp.id('two'), 'waits for a background worker: all 8 are in use') \g /dev/null
+SELECT is(throttle, 'waits for a background worker: all 8 are in use', 'what holds a job holds the migration') FROM conveyor.migration_status;
+SELECT is(detail, '1 of 2 jobs are finished, 1350 rows are done (90.0 %); 00:00:02 left at the present rate. Throttle: waits for a background worker: all 8 are in use.', 'and is said to who waits')
   FROM pg_temp.refusal($$SELECT conveyor.assert_finished('split')$$);
 SELECT conveyor.job_enters(pg_temp.id('two'), 'failed', 'disk full') \g /dev/null
 SELECT is((state, last_error, throttle), ('failed'::text, 'two: disk full'::text, NULL::text), 'an error as well') FROM conveyor.migration_status;

@@ -2,7 +2,7 @@
 -- for tests/system/test_migration_throttles.py.
 BEGIN;
 \ir migration.psql
-SELECT plan(27);
+SELECT plan(30);
 SELECT conveyor.add_job('split', 'copy', 'legacy.orders', :'statement') \g /dev/null
 SELECT pg_temp.id('copy') AS job \gset
 CREATE FUNCTION pg_temp.held(options jsonb) RETURNS text LANGUAGE plpgsql AS $$
@@ -13,7 +13,12 @@ END $$;
 
 SELECT is(conveyor.job_throttle(:job), NULL, 'a job on a quiet server is not held');
 SELECT alike(pg_temp.held('{"throttles": {"checkpoint": 0}}'), 'checkpoint: % of WAL since the last one, % \% of max_wal_size > 0 \%', 'the signal with its limit');
-SELECT is(throttle, conveyor.job_throttle(:job), 'stands in the status') FROM conveyor.job_status;
+SELECT conveyor.start_migration('split') \g /dev/null
+SELECT is(throttle, 'no worker runs it: SELECT conveyor.tick() starts one', 'before anything else the status says that nobody runs it') FROM conveyor.job_status;
+UPDATE conveyor.job_state SET state = 'running', started_at = now(), exhausted = true;
+SELECT conveyor.job_enters(:job, 'following') \g /dev/null
+SELECT conveyor.job_throttle(:job) \g /dev/null
+SELECT alike(throttle, 'checkpoint: %', 'what holds it stands there as well') FROM conveyor.job_status;
 SELECT is(pg_temp.held('{"throttles": {"checkpoint": false}}'), NULL, 'unless nobody wants to know');
 SELECT is(throttle, NULL, 'which is there no longer then') FROM conveyor.job_status;
 SELECT conveyor.alter_migration('split', '{"throttles": {"checkpoint": 0}}') \g /dev/null
@@ -67,6 +72,9 @@ SELECT is(conveyor.rate_free_at(now(), NULL, 100, 50) - now(), interval '0.5 s',
 SELECT is(conveyor.rate_free_at(now(), now() + interval '1 s', 100, 50) - now(), interval '1.5 s', 'behind those before');
 SELECT is(conveyor.rate_free_at(now(), now() - interval '1 h', 100, 200) - now(), interval '1 s', 'what was not used is not saved up, but for a second');
 SELECT is(conveyor.rate_free_at(now(), now(), 0, 50), NULL, 'without a rate all is free');
+
+SELECT is(conveyor.job_held(:job, 'finishing', NULL, 'running', 'checkpoint: x', now() + interval '1 h'), 'checkpoint: x; rate: 0 rows/s', 'while the job is paid for, the rate holds it');
+SELECT is(conveyor.job_held(:job, 'running', NULL, 'running', 'waits for a background worker: y', NULL), 'waits for a background worker: y', 'what was noted when no worker could be begun is shown');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -154,13 +154,14 @@ def test_autovacuum_and_dead_rows_of_a_partition_hold(job):
         "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (1000000) WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, "
         "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)"
     )
-    job.database.sql("SELECT conveyor.add_job('m', 'parted', 'parts', %s)", STATEMENT)
+    job.database.sql("SELECT conveyor.create_migration('n')")
+    job.database.sql("SELECT conveyor.add_job('n', 'parted', 'parts', %s)", STATEMENT)
     job.database.sql("INSERT INTO parts SELECT n, repeat('x', 500) FROM generate_series(1, 30000) AS n")
     job.database.sql("UPDATE parts SET filler = repeat('y', 500)")
 
     def throttle(limits):
         job.database.sql(
-            "SELECT conveyor.alter_job('m', 'parted', jsonb_build_object('throttles', (SELECT jsonb_object_agg(name, false) FROM conveyor.throttle_kind) || %s))",
+            "SELECT conveyor.alter_job('n', 'parted', jsonb_build_object('throttles', (SELECT jsonb_object_agg(name, false) FROM conveyor.throttle_kind) || %s))",
             json.dumps(limits),
         )
         return job.database.one("SELECT conveyor.job_throttle(id) FROM conveyor.job_definition WHERE job = 'parted'")
@@ -170,4 +171,27 @@ def test_autovacuum_and_dead_rows_of_a_partition_hold(job):
     assert throttle({"dead_rows": 0.4}) is None
     until(lambda: throttle({"autovacuum": 0}) == "autovacuum: 1 running on public.part > 0", lambda: throttle({"autovacuum": 0}), 60)
     assert throttle({"autovacuum": 1}) is None
+    job.database.sql("SELECT conveyor.drop_migration('n')")
     job.database.sql("DROP TABLE parts")
+
+
+def test_a_job_that_runs_says_what_holds_it_and_goes_on_when_nothing_does(job):
+    database = job.database
+    database.sql("CREATE TABLE brake (reason text)")
+    database.sql("INSERT INTO brake VALUES ('peak hours')")
+    database.sql("INSERT INTO source SELECT n, 'x' FROM generate_series(1, 400) AS n")
+    job.limit()
+    database.sql("SELECT conveyor.alter_job('m', 'copy', '{\"throttle_query\": \"SELECT reason FROM brake\", \"rate\": 100}')")
+    database.sql("SELECT conveyor.start_migration('m')")
+
+    def shown():
+        return database.one("SELECT throttle FROM conveyor.migration_status WHERE migration = 'm'") or ""
+
+    until(lambda: shown() == "throttle_query: peak hours", shown)
+    assert database.one("SELECT count(*) FROM target") == 0
+    database.sql("DELETE FROM brake")
+    until(lambda: shown() == "rate: 100 rows/s", shown)
+    database.sql("SELECT conveyor.alter_job('m', 'copy', '{\"rate\": null}')")
+    database.sql("CALL conveyor.wait_finished('m', '20 s')")
+    assert database.one("SELECT count(*) FROM target") == 400
+    assert shown() == ""
