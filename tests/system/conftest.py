@@ -24,7 +24,7 @@ from search import Search
 from tcp_proxy import TcpProxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The shared server's; test_real_limits.py starts another one on the next port.
+# The shared server's; test_real_limits.py starts another one on a higher port.
 SEARCH_PORT = int(os.environ.get("CONVEYOR_SEARCH_PORT", 0)) or 9290
 _numbers = itertools.count(1)
 

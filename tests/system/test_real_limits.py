@@ -12,6 +12,7 @@ import pytest
 import shop
 from conftest import ROOT, SEARCH_PORT
 from equality import assert_equal_both_ways
+from ports import free_port
 from search import Search
 from waiting import until
 
@@ -25,13 +26,14 @@ class Server:
 
     def __init__(self, directory):
         self.directory = directory
+        self.port = free_port(range(SEARCH_PORT + 1, 9300))
         self.start()
 
     def start(self):
-        self.search = Search.start(TOOL, self.directory, SEARCH_PORT + 1, "384m", LIMITS)
+        self.search = Search.start(TOOL, self.directory, self.port, "384m", LIMITS)
 
     def stop(self):
-        Search.stop(TOOL, self.directory, SEARCH_PORT + 1)
+        Search.stop(TOOL, self.directory, self.port)
 
     def signal(self, number):
         os.kill(int(pathlib.Path(self.directory, "pid").read_text()), number)
