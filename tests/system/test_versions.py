@@ -52,6 +52,7 @@ def stays_deleted(orders, database, search):
     assert_equal_both_ways(orders)
 
 
+@pytest.mark.every_server
 def test_a_request_that_lands_after_the_delete_does_not_resurrect_the_document(late, database, search):
     """The agent lives on: its request got no answer and counts as open."""
     orders, agent, proxy = late
