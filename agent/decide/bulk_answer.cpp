@@ -28,6 +28,14 @@ std::string bounded_text(const json_t* json) {
   return text;
 }
 
+// With the cause behind it: OpenSearch's "failed to parse" alone says nothing.
+std::string reason_of(const json_t* error) {
+  std::string reason = bounded_text(json_is_string(error) ? error : json_object_get(error, "reason"));
+  const std::string cause = bounded_text(json_object_get(json_object_get(error, "caused_by"), "reason"));
+  if (!cause.empty() && reason.find(cause) == std::string::npos) reason += (reason.empty() ? "" : ": ") + cause;
+  return reason;
+}
+
 bool take(std::string_view& rest, std::string_view expected) {
   if (!rest.starts_with(expected)) return false;
   rest.remove_prefix(expected.size());
@@ -59,7 +67,7 @@ bool read_item(const json_t* entry, AnswerItem& item) {
   item.status = static_cast<int>(json_integer_value(status));
   const json_t* error = json_object_get(result, "error");
   item.type = bounded_text(json_object_get(error, "type"));
-  item.reason = json_is_string(error) ? bounded_text(error) : bounded_text(json_object_get(error, "reason"));
+  item.reason = reason_of(error);
   return true;
 }
 
@@ -84,7 +92,7 @@ AnswerItem parse_error(int status, std::string_view text) {
   const Json root = parse_json(text);
   const json_t* found = json_object_get(root.get(), "error");
   error.type = bounded_text(json_object_get(found, "type"));
-  error.reason = json_is_string(found) ? bounded_text(found) : bounded_text(json_object_get(found, "reason"));
+  error.reason = reason_of(found);
   if (!error.reason.empty() || !error.type.empty()) return error;
   for (const char c : text.substr(0, longest_foreign_text))
     error.reason += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? ' ' : c;

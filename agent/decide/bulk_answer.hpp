@@ -1,5 +1,4 @@
-// Reads the answer of a bulk request that was asked with
-// filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason.
+// Reads the answer of a bulk request.
 #pragma once
 
 #include <optional>
@@ -8,6 +7,11 @@
 #include <vector>
 
 namespace conveyor {
+
+// What of an answer is asked for (filter_path): a status of every item, so that they keep their places, and why one
+// failed.
+constexpr std::string_view bulk_answer_filter =
+    "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 
 struct AnswerItem {
   int status = 0;

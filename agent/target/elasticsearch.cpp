@@ -6,6 +6,13 @@
 
 namespace conveyor {
 
+namespace {
+
+// A large body takes a busy server a second or two.
+constexpr auto longest_patience = std::chrono::seconds(5);
+
+}  // namespace
+
 Elasticsearch::Elasticsearch(ElasticsearchOptions options, std::string secret)
     : secret_(std::move(secret)),
       nodes_(options.urls),
@@ -39,9 +46,14 @@ void Elasticsearch::reconfigure(const std::string& options) {
 }
 
 std::string Elasticsearch::condition() const {
-  std::string condition = nodes_.condition(Clock::now());
+  const Time now = Clock::now();
+  std::string condition = nodes_.condition(now);
   const std::lock_guard lock(condition_mutex_);
-  for (const std::string& other : {trouble_, bad_options_}) {
+  // A server that stands still, or waits for a shard, says nothing until it or we give up.
+  std::string silence;
+  if (!unanswered_since_.empty() && now - *unanswered_since_.begin() > longest_patience)
+    silence = fmt::format("no answer to a request for {:.0f} s", seconds(now - *unanswered_since_.begin()));
+  for (const std::string& other : {silence, trouble_, bad_options_}) {
     if (other.empty()) continue;
     if (!condition.empty()) condition += "; ";
     condition += other;

@@ -13,6 +13,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "decide/concurrency.hpp"
 #include "decide/fair_queue.hpp"
@@ -73,7 +74,7 @@ class Elasticsearch final : public Target {
   void pump();
   static bool guarded(const Part& part);
   void request(Part part, const std::string& node);
-  void answered(Part part, const std::string& node, http::Response response);
+  void answered(Part part, const std::string& node, Time begun, http::Response response);
   void read_items(const Part& part, const http::Response& response);
   void refused(Part part, const http::Response& response);
   void unanswered(Part part, const std::string& node, const http::Response& response);
@@ -116,6 +117,7 @@ class Elasticsearch final : public Target {
 
   mutable std::mutex condition_mutex_;
   std::string trouble_, bad_options_;
+  std::multiset<Time> unanswered_since_;  // when the requests under way were begun
 
   http::Client client_;  // last: it ends first, and its last callbacks find everything else in place
 };

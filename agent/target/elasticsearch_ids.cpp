@@ -70,7 +70,9 @@ Result<IdPage> Elasticsearch::list_ids(const Destination& destination, const std
     answer = ask("POST", fmt::format("/_search/scroll?{}", filter), to_text(body.get()));
   }
   if (!answer) return {std::nullopt, answer.failure};
-  if (answer.value->status == 404 && !position.empty())
+  // Forgotten (404), or kept by a node that has left: OpenSearch says 500 in version 2, 400 in version 3, Elasticsearch
+  // 404. What is wrong with the index itself, the beginning of the next listing will be told.
+  if (!position.empty() && (answer.value->status == 400 || answer.value->status == 404))
     return no_page(Outcome::retry, "the target has forgotten how far the listing of ids had come: begin again");
   if (answer.value->status != 200) return {std::nullopt, failure_of(*answer.value, doing)};
 

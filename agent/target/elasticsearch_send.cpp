@@ -92,8 +92,8 @@ void Elasticsearch::request(Part part, const std::string& node) {
   const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(request_timeout_ / 2).count();
   request.url = fmt::format(
       "{}/{}/"
-      "_bulk?require_alias=true&timeout={}ms&filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
-      node, url_segment(write_alias(sending.index)), timeout);
+      "_bulk?require_alias=true&timeout={}ms&filter_path={}",
+      node, url_segment(write_alias(sending.index)), timeout, bulk_answer_filter);
   request.content_type = "application/x-ndjson";
   if (guarded(part)) {
     auto copy = std::make_shared<std::string>(wire.bytes);
@@ -107,12 +107,21 @@ void Elasticsearch::request(Part part, const std::string& node) {
   request.gzip = sending.gzip;
   request.expect_continue = wire.bytes.size() > largest_accepted_;
   ++in_flight_;
-  client_.request(std::move(request), [this, part = std::move(part), node](http::Response response) mutable {
-    answered(std::move(part), node, std::move(response));
+  const Time begun = Clock::now();
+  {
+    const std::lock_guard lock(condition_mutex_);
+    unanswered_since_.insert(begun);
+  }
+  client_.request(std::move(request), [this, part = std::move(part), node, begun](http::Response response) mutable {
+    answered(std::move(part), node, begun, std::move(response));
   });
 }
 
-void Elasticsearch::answered(Part part, const std::string& node, http::Response response) {
+void Elasticsearch::answered(Part part, const std::string& node, Time begun, http::Response response) {
+  {
+    const std::lock_guard lock(condition_mutex_);
+    unanswered_since_.erase(unanswered_since_.find(begun));
+  }
   const bool full = in_flight_ >= concurrency_.limit() || !queue_.empty();
   --in_flight_;
   if (response.end != http::End::answered) {

@@ -1,8 +1,11 @@
 """What the system tests share: one PostgreSQL, one search server, a database of its own for every test.
 
 Settings (environment): CONVEYOR_PG_BIN, the bin directory of a PostgreSQL copy with the extension installed; CONVEYOR_AGENT, the built agent;
-CONVEYOR_TEST_DIR, where data and logs go (default: a temporary directory, removed at the end); CONVEYOR_SEARCH_URL, a search server that
-runs already; CONVEYOR_SEARCH_PORT; CONVEYOR_TEST_PORTS ("first-last"); CONVEYOR_LONG=1, the long forms of the endurance tests.
+CONVEYOR_TEST_DIR, where data and logs go (default: a temporary directory, removed at the end); CONVEYOR_SEARCH, which search server is started:
+opensearch (default) or elasticsearch (OPENSEARCH_VERSION and ELASTICSEARCH_VERSION say which one of these); CONVEYOR_SEARCH_URL, one that runs
+already; CONVEYOR_SEARCH_PORT; CONVEYOR_TEST_PORTS ("first-last"); CONVEYOR_LONG=1, the long forms of the endurance tests.
+
+An Elasticsearch is started with security: the tests are its user `admin`, the agents `shipper`, who may do what docs/operations.md says.
 """
 
 import itertools
@@ -24,13 +27,19 @@ from search import Search
 from tcp_proxy import TcpProxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The shared server's; test_real_limits.py starts another one on the next port.
+# The shared server's; test_real_limits.py starts another one on a higher port.
 SEARCH_PORT = int(os.environ.get("CONVEYOR_SEARCH_PORT", 0)) or 9290
+SEARCH = os.environ.get("CONVEYOR_SEARCH", "opensearch")
+SEARCH_TOOL = str(ROOT / "tools" / f"{SEARCH}.sh")
+SEARCH_PASSWORD = "correct horse" if SEARCH == "elasticsearch" else None
 _numbers = itertools.count(1)
+# There is nothing to be tested of a security that the server does not have.
+collect_ignore = [] if SEARCH_PASSWORD else ["test_security.py"]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "endurance: runs long; CONVEYOR_LONG=1 runs it longer")
+    config.addinivalue_line("markers", "every_server: make check runs it on a second kind of search server too")
 
 
 def required(name):
@@ -82,11 +91,11 @@ def search(directory):
     if given:
         yield Search(given)
         return
-    tool, data = str(ROOT / "tools" / "opensearch.sh"), directory / "opensearch"
+    data = directory / SEARCH
     try:
-        yield Search.start(tool, data, SEARCH_PORT)
+        yield Search.start(SEARCH_TOOL, data, SEARCH_PORT, password=SEARCH_PASSWORD)
     finally:
-        Search.stop(tool, data, SEARCH_PORT)
+        Search.stop(SEARCH_TOOL, data, SEARCH_PORT)
 
 
 @pytest.fixture
@@ -139,6 +148,8 @@ def start_agent(make_database, directory, request):
         log = directory / "logs" / f"{request.node.name}.{name}.log"
         log.parent.mkdir(exist_ok=True)
         conninfos = [conninfo] if conninfo else [database.agent_conninfo() for database in databases]
+        if SEARCH_PASSWORD:
+            options["environment"] = {"CONVEYOR_SHIPPER_PASSWORD": SEARCH_PASSWORD, **(options.get("environment") or {})}
         agent = Agent(required("CONVEYOR_AGENT"), conninfos, name, log, **options)
         started.append(agent)
         return agent.start()
@@ -153,7 +164,10 @@ def make_target(database):
     """Creates a target and returns its name."""
 
     def make(url, target="search", kind="elasticsearch", options=None):
-        definition = {"url": url, **(options or {})} if kind == "elasticsearch" else (options or {})
+        definition = {**(options or {})}
+        if kind == "elasticsearch":
+            definition = {"url": url, **({"user": "shipper", "secret": "shipper"} if SEARCH_PASSWORD else {}), **definition}
+            definition = {name: value for name, value in definition.items() if value is not None}
         database.sql("SELECT conveyor.create_target(%s, %s, %s::jsonb)", target, kind, json.dumps(definition))
         return target
 

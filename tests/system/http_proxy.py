@@ -56,6 +56,10 @@ def bad_gateway(proxy, client, request):
     client.sendall(answer(502, "<html><h1>502 Bad Gateway</h1></html>", "text/html"))
 
 
+def redirect(proxy, client, request):
+    client.sendall(answer(302, b"", extra=["Location: http://192.0.2.1/login"]))
+
+
 def half_answer(proxy, client, request):
     """The request is applied, and its answer is cut in the middle."""
     data = proxy.exchange(request)

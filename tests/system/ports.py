@@ -6,13 +6,13 @@ import socket
 _given = set()
 
 
-def free_port():
-    """A port nobody listens on; from the range in CONVEYOR_TEST_PORTS ("first-last") when that is set, and never the same one twice."""
+def free_port(candidates=None):
+    """A port nobody listens on, never the same one twice: of `candidates`, of CONVEYOR_TEST_PORTS ("first-last") when that is set, or any."""
     wanted = os.environ.get("CONVEYOR_TEST_PORTS")
-    if wanted:
+    if candidates is None and wanted:
         first, last = (int(part) for part in wanted.split("-"))
         candidates = range(first, last + 1)
-    else:
+    elif candidates is None:
         candidates = [0] * 50
     for candidate in candidates:
         with socket.socket() as probe:

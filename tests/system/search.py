@@ -1,7 +1,9 @@
 """A real OpenSearch (or Elasticsearch), spoken to over its HTTP interface."""
 
+import base64
 import http.client
 import json
+import os
 import subprocess
 import urllib.parse
 
@@ -14,19 +16,21 @@ class SearchError(Exception):
 
 
 class Search:
-    """Speaks to the server at `url`; start() and stop() are for the one that the tests run themselves."""
+    """Speaks to the server at `url`, as `user` where it asks who is there; start() and stop() are for those that the tests run themselves."""
 
-    def __init__(self, url):
+    def __init__(self, url, user=None, password=None):
         self.url = url.rstrip("/")
         parts = urllib.parse.urlsplit(self.url)
         self.host, self.port = parts.hostname, parts.port
+        self.headers = {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()} if user else {}
 
     @classmethod
-    def start(cls, tool, directory, port, heap="512m", settings=()):
-        """`settings`: "name=value" for the server's configuration."""
+    def start(cls, tool, directory, port, heap="512m", settings=(), password=None):
+        """`settings`: "name=value" for the server's configuration. With a password the server wants it from everyone (tools/elasticsearch.sh)."""
         command = [tool, "start", str(directory), str(port), heap, *settings]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=300)
-        return cls(f"http://127.0.0.1:{port}")
+        environment = {**os.environ, **({"ELASTICSEARCH_PASSWORD": password} if password else {})}
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=300, env=environment)
+        return cls(f"http://127.0.0.1:{port}", "admin" if password else None, password)
 
     @staticmethod
     def stop(tool, directory, port):
@@ -36,7 +40,7 @@ class Search:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         try:
             payload = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
-            connection.request(method, path, payload, {"Content-Type": "application/json"} if payload is not None else {})
+            connection.request(method, path, payload, {**self.headers, **({"Content-Type": "application/json"} if payload is not None else {})})
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:

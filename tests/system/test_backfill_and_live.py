@@ -3,12 +3,15 @@
 import io
 import time
 
+import pytest
+
 from equality import assert_equal_both_ways
 from load import Load
 from shop import ORDERS, create_delivery, create_feed
 from waiting import until
 
 
+@pytest.mark.every_server
 def test_a_backfill_fills_the_index_and_live_changes_follow(orders, database, start_agent):
     agent = start_agent(database)
     orders.wait_delivered(agent)
@@ -33,6 +36,7 @@ def test_an_empty_view_becomes_an_empty_index(orders, database, start_agent):
     assert assert_equal_both_ways(orders) == 1
 
 
+@pytest.mark.every_server
 def test_every_kind_of_change_reaches_the_index(live_orders, database):
     orders, agent = live_orders
     statements = [
@@ -155,6 +159,7 @@ def test_a_live_only_delivery_sends_what_changes_from_now_on(database, search, a
     assert sorted(search.documents(alias)) == ["1", "2", "3"]
 
 
+@pytest.mark.every_server
 def test_settings_set_aside_for_the_fill_are_restored(orders, database, search, start_agent):
     agent = start_agent(database)
     orders.wait_delivered(agent)

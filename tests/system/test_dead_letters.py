@@ -18,6 +18,7 @@ def dated_orders(database, search, alias, make_target):
     return create_delivery(database, search, alias, options=DATES)
 
 
+@pytest.mark.every_server
 def test_one_poisoned_document_among_ten_thousand_costs_only_itself(dated_orders, database, start_agent):
     database.sql("INSERT INTO shop.orders (id, customer_id, status) SELECT n, 1, '2026-02-02' FROM generate_series(200001, 208000) n")
     database.sql("UPDATE shop.orders SET status = 'poison' WHERE id = 204000")

@@ -1,11 +1,14 @@
 """The destination is an alias over an index that the delivery made; what is somebody else's stays untouched."""
 
+import pytest
+
 from equality import assert_equal_both_ways
 from load import Load
 from shop import ORDERS
 from waiting import holds, until
 
 
+@pytest.mark.every_server
 def test_an_index_of_that_name_that_is_not_ours_holds_the_delivery_and_stays_untouched(orders, database, search, start_agent):
     search.call("PUT", f"/{orders.alias}/_doc/1?refresh=true", {"mine": True})
     agent = start_agent(database)
@@ -20,6 +23,7 @@ def test_an_index_of_that_name_that_is_not_ours_holds_the_delivery_and_stays_unt
     assert assert_equal_both_ways(orders) == ORDERS
 
 
+@pytest.mark.every_server
 def test_an_alias_of_that_name_that_is_not_ours_holds_the_delivery_and_stays_untouched(orders, database, search, start_agent):
     theirs = f"{database.name}-theirs"
     search.call("PUT", f"/{theirs}/_doc/1?refresh=true", {"mine": True})
@@ -68,6 +72,7 @@ def fill_anew(orders, database, agent):
     return assert_equal_both_ways(orders)
 
 
+@pytest.mark.every_server
 def test_an_index_deleted_in_the_middle_of_a_stream_is_never_made_anew_by_what_is_sent(live_orders, database, search):
     orders, agent = live_orders
     with Load(database, rate=200) as load:
@@ -80,6 +85,7 @@ def test_an_index_deleted_in_the_middle_of_a_stream_is_never_made_anew_by_what_i
     fill_anew(orders, database, agent)
 
 
+@pytest.mark.every_server
 def test_deletes_alone_do_not_make_an_index_either(live_orders, database, search):
     """They ignore require_alias: without the guard that goes with them the server makes an index named like the alias."""
     orders, _ = live_orders
@@ -99,6 +105,7 @@ def put_back(search, index, aliases):
         search.call("DELETE", f"/{source}")
 
 
+@pytest.mark.every_server
 def test_an_index_put_back_from_a_backup_is_not_taken_for_the_one_that_was_delivered_to(live_orders, database, search):
     orders, agent = live_orders
     index = orders.index()
@@ -114,6 +121,7 @@ def test_an_index_put_back_from_a_backup_is_not_taken_for_the_one_that_was_deliv
     assert fill_anew(orders, database, agent) == ORDERS
 
 
+@pytest.mark.every_server
 def test_dropping_a_delivery_with_its_destination_removes_its_index_and_no_other(live_orders, database, search):
     orders, agent = live_orders
     index, neighbour = orders.index(), f"{orders.alias}-000002"

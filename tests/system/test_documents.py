@@ -1,5 +1,7 @@
 """Documents that are hard to write: values that JSON or the target do not know, and very large ones."""
 
+import pytest
+
 from equality import assert_equal_both_ways
 from shop import create_delivery
 
@@ -16,6 +18,7 @@ def deliver(database, search, alias, make_target, type, value, rows, options=Non
     return create_delivery(database, search, alias, "things_to_search", "things", options=options, view="shop.thing_document")
 
 
+@pytest.mark.every_server
 def test_json_with_raw_newlines_stays_one_document(database, search, alias, make_target, start_agent):
     things = deliver(database, search, alias, make_target, "json", "(E'{\"a\":\\n\\r\\n  [1,\\n2], \"b\": \"x\\\\ny\"}')::json", 200)
     agent = start_agent(database)
@@ -26,31 +29,7 @@ def test_json_with_raw_newlines_stays_one_document(database, search, alias, make
     assert assert_equal_both_ways(things) == 200
 
 
-def test_nan_and_infinity_are_dead_letters_or_delivered_never_lost(database, search, alias, make_target, start_agent):
-    things = deliver(database, search, alias, make_target, "float8", "n / 3.0", 300)
-    database.sql("UPDATE shop.thing SET value = 'NaN' WHERE id = 1; UPDATE shop.thing SET value = 'Infinity' WHERE id = 2; UPDATE shop.thing SET value = '-Infinity' WHERE id = 3")
-    agent = start_agent(database)
-    things.wait_delivered(agent)
-    dead = set(things.dead_letters())
-    assert dead <= {"1", "2", "3"}
-    assert_equal_both_ways(things, dead=dead)
-    database.sql("UPDATE shop.thing SET value = 1.5 WHERE id <= 3")
-    things.wait_delivered(agent)
-    assert things.dead_letters() == {}
-    assert_equal_both_ways(things)
-
-
-def test_dates_out_of_the_targets_range_are_dead_letters_or_delivered_never_lost(database, search, alias, make_target, start_agent):
-    things = deliver(database, search, alias, make_target, "timestamptz", "'2026-01-01'::timestamptz + n * interval '1 hour'", 300)
-    for id, value in ((1, "infinity"), (2, "-infinity"), (3, "294276-12-31 23:59:59+00"), (4, "0044-03-15 00:00:00+00 BC"), (5, "12026-01-01 00:00+00")):
-        database.sql("UPDATE shop.thing SET value = %s WHERE id = %s", value, id)
-    agent = start_agent(database)
-    things.wait_delivered(agent)
-    dead = set(things.dead_letters())
-    assert dead <= {"1", "2", "3", "4", "5"}
-    assert_equal_both_ways(things, dead=dead)
-
-
+@pytest.mark.every_server
 def test_a_document_does_not_depend_on_the_settings_of_who_reads_or_owns_it(database, search, alias, make_target, start_agent):
     for setting in ("TimeZone = 'Asia/Kathmandu'", "DateStyle = 'German'", "IntervalStyle = 'sql_standard'", "bytea_output = 'escape'", "extra_float_digits = -3"):
         database.sql(f"ALTER DATABASE {database.name} SET {setting}")

@@ -12,6 +12,7 @@ MEND_AFTER = {
     "refused": http_proxy.refuse,
     "html": http_proxy.html,
     "bad gateway": http_proxy.bad_gateway,
+    "redirect": http_proxy.redirect,
     "half an answer": http_proxy.half_answer,
     "answer lost": http_proxy.swallow_answer,
 }
@@ -52,7 +53,7 @@ def test_whatever_a_bulk_request_gets_for_an_answer_nothing_is_lost(proxied, dat
     orders.wait_status(lambda status: not status["throttle"], "is no longer throttled")
 
 
-@pytest.mark.parametrize("misbehaviour", ["refused", "html", "bad gateway"])
+@pytest.mark.parametrize("misbehaviour", MEND_AFTER)
 def test_a_target_that_is_wrong_from_the_start_is_filled_once_it_is_right(proxied, database, start_agent, misbehaviour):
     orders, proxy = proxied
     proxy.become(MEND_AFTER[misbehaviour])
@@ -121,6 +122,34 @@ def test_a_server_whose_certificate_does_not_verify_gets_no_document(database, s
     if orders.state() == "waiting":
         database.sql("SELECT conveyor.resume_delivery(%s)", orders.name)
     orders.wait_delivered(agent)
+    assert assert_equal_both_ways(orders) == ORDERS
+
+
+def test_https_to_a_server_that_speaks_plain_http_says_so(database, search, alias, make_target, start_agent):
+    make_target(search.url.replace("http:", "https:"))
+    create_feed(database)
+    orders = create_delivery(database, search, alias)
+    agent = start_agent(database)
+    status = orders.wait_status(says_why, "says what is wrong")
+    assert "ssl" in says_why(status).lower() or "tls" in says_why(status).lower(), status
+    agent.assert_alive()
+
+
+def test_of_two_addresses_of_a_cluster_either_may_be_down(database, search, alias, make_target, search_proxy, start_agent):
+    one, other = search_proxy(), search_proxy()
+    make_target([one.url, other.url])
+    create_feed(database)
+    orders = create_delivery(database, search, alias)
+    one.become(http_proxy.refuse)
+    agent = start_agent(database)
+    orders.wait_delivered(agent)
+    assert other.requests > 0
+    one.become(http_proxy.forward)
+    other.become(http_proxy.refuse)
+    seen = one.requests
+    database.sql("UPDATE shop.orders SET status = 'by the first one'")
+    orders.wait_delivered(agent)
+    assert one.requests > seen
     assert assert_equal_both_ways(orders) == ORDERS
 
 

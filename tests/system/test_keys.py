@@ -102,6 +102,7 @@ def test_a_partitioned_root_is_followed_through_every_partition(deliver, databas
     assert_equal_both_ways(things)
 
 
+@pytest.mark.every_server
 def test_a_key_over_512_bytes_is_a_dead_letter_and_holds_nothing_back(deliver, database, start_agent):
     things = deliver(
         """CREATE TABLE shop.thing (id text PRIMARY KEY, value int);

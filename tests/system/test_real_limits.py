@@ -10,12 +10,14 @@ import signal
 import pytest
 
 import shop
-from conftest import ROOT, SEARCH_PORT
+from conftest import SEARCH_PASSWORD, SEARCH_PORT, SEARCH_TOOL
 from equality import assert_equal_both_ways
+from ports import free_port
 from search import Search
 from waiting import until
 
-TOOL = str(ROOT / "tools" / "opensearch.sh")
+pytestmark = pytest.mark.every_server
+
 # Bytes of documents under way at once; of one request; requests that wait for the one that is worked on.
 LIMITS = ["indexing_pressure.memory.limit=512kb", "http.max_content_length=1mb", "thread_pool.write.size=1", "thread_pool.write.queue_size=1"]
 
@@ -25,13 +27,14 @@ class Server:
 
     def __init__(self, directory):
         self.directory = directory
+        self.port = free_port(range(SEARCH_PORT + 1, 9300))
         self.start()
 
     def start(self):
-        self.search = Search.start(TOOL, self.directory, SEARCH_PORT + 1, "384m", LIMITS)
+        self.search = Search.start(SEARCH_TOOL, self.directory, self.port, "384m", LIMITS, SEARCH_PASSWORD)
 
     def stop(self):
-        Search.stop(TOOL, self.directory, SEARCH_PORT + 1)
+        Search.stop(SEARCH_TOOL, self.directory, self.port)
 
     def signal(self, number):
         os.kill(int(pathlib.Path(self.directory, "pid").read_text()), number)
@@ -142,3 +145,31 @@ def test_a_server_that_stands_still_and_one_that_is_killed_lose_nothing(live, da
     until(lambda: server.search.get(orders.alias, "1")["status"] == "acknowledged", "what was acknowledged is there")
     orders.wait_delivered(agent)
     assert assert_equal_both_ways(orders) == shop.ORDERS
+
+
+@pytest.fixture
+def unassigned(live, server):
+    """Takes the delivery's only shard away: it waits for its turn to recover, and no shard gets a turn. Returns what gives it back."""
+    orders, _ = live
+    limit = "cluster.routing.allocation.node_initial_primaries_recoveries"
+
+    def allow(recoveries):
+        server.search.call("PUT", "/_cluster/settings", {"transient": {limit: recoveries}})
+        server.search.call("POST", "/_cluster/reroute")
+
+    allow(0)
+    server.search.call("POST", f"/{orders.index()}/_close?wait_for_active_shards=0")
+    server.search.call("POST", f"/{orders.index()}/_open?wait_for_active_shards=0")
+    yield lambda: allow(None)
+    allow(None)
+
+
+def test_an_unassigned_shard_is_waited_for_and_it_says_so(live, unassigned, database):
+    orders, agent = live
+    database.sql("UPDATE shop.orders SET status = 'meanwhile' WHERE id <= 300; DELETE FROM shop.orders WHERE id = 400")
+    status = orders.wait_status(lambda status: "shard" in (status["throttle"] or ""), "it says that a shard is missing")
+    assert status["state"] == "live" and status["pending"] > 0, status
+    unassigned()
+    orders.wait_delivered(agent)
+    assert orders.dead_letters() == {}
+    assert assert_equal_both_ways(orders) == shop.ORDERS - 1

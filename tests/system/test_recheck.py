@@ -1,5 +1,7 @@
 """The both-ways re-check: after TRUNCATE, an overflowing log, or on request, what is gone here goes there."""
 
+import pytest
+
 from equality import assert_equal_both_ways
 from load import Load
 from shop import ORDERS
@@ -13,6 +15,7 @@ def stale_until_equal(orders, agent):
     return assert_equal_both_ways(orders)
 
 
+@pytest.mark.every_server
 def test_truncating_the_root_empties_the_index(live_orders, database):
     orders, agent = live_orders
     database.sql("TRUNCATE shop.orders")
@@ -71,6 +74,7 @@ def test_a_stale_delivery_is_never_shown_as_delivered(live_orders, database):
     assert database.one("SELECT conveyor.wait_delivered(%s, '300 ms')", orders.name) is False
 
 
+@pytest.mark.every_server
 def test_resync_all_repairs_what_someone_changed_in_the_index(live_orders, database, search):
     orders, agent = live_orders
     index = orders.index()

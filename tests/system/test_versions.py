@@ -5,6 +5,7 @@ import threading
 import pytest
 
 import http_proxy
+from database import make_template
 from equality import assert_equal_both_ways
 from search import SearchError
 from shop import create_delivery, create_feed
@@ -51,6 +52,7 @@ def stays_deleted(orders, database, search):
     assert_equal_both_ways(orders)
 
 
+@pytest.mark.every_server
 def test_a_request_that_lands_after_the_delete_does_not_resurrect_the_document(late, database, search):
     """The agent lives on: its request got no answer and counts as open."""
     orders, agent, proxy = late
@@ -111,36 +113,37 @@ def test_a_transaction_that_commits_after_many_younger_ones_is_delivered(live_or
 
 
 @pytest.fixture
-def prepare_slowly(database):
-    """Stops a transaction in the middle of its PREPARE, where it is listed as itself and as what it becomes: it waits for a standby that there is not."""
-    database.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+def preparing(make_cluster, make_database):
+    """A database, and a transaction whose PREPARE stops in the middle, where it is listed as itself and as what it becomes: it waits for a standby that there is not."""
+    cluster = make_cluster("preparing", {"synchronous_standby_names": "'nobody'", "synchronous_commit": "local"})
+    make_template(cluster)
+    database = make_database(on=cluster)
     connection = database.connect(options="-c synchronous_commit=on")
-    thread = threading.Thread(target=lambda: connection.cursor().execute(f"PREPARE TRANSACTION '{database.name}_slowly'"))
+    thread = threading.Thread(target=lambda: connection.cursor().execute("PREPARE TRANSACTION 'slowly'"))
+    backend = connection.info.backend_pid
 
-    def prepare():
+    def steps():
         connection.cursor().execute("BEGIN; UPDATE shop.orders SET status = 'prepared' WHERE id = 1")
         yield
-        database.sql("SELECT pg_reload_conf()")
         thread.start()
-        waits = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
-        until(lambda: database.one(waits, connection.info.backend_pid) == "SyncRep", "PREPARE waits for its standby")
+        until(lambda: database.one("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", backend) == "SyncRep", "PREPARE waits for its standby")
         yield
 
-    yield prepare
-    database.sql("ALTER SYSTEM RESET synchronous_standby_names")
-    database.sql("SELECT pg_reload_conf()")
+    yield database, steps()
+    database.sql("SELECT pg_cancel_backend(%s)", backend)
     thread.join(20)
     connection.close()
-    database.sql(f"ROLLBACK PREPARED '{database.name}_slowly'")
+    database.sql("ROLLBACK PREPARED 'slowly'")
 
 
-def test_a_version_does_not_fall_while_a_transaction_is_being_prepared(database, prepare_slowly):
+def test_a_version_does_not_fall_while_a_transaction_is_being_prepared(preparing):
     """It is in two places then, and still one transaction."""
-    steps = prepare_slowly()
+    database, steps = preparing
     next(steps)
     database.sql("UPDATE shop.orders SET status = 'younger' WHERE id = 2")
     before = database.one("SELECT conveyor.snapshot_version(1)")
     next(steps)
+    database.close()  # a session may use the snapshot again that it took before
     during, snapshot = database.sql("SELECT conveyor.snapshot_version(1), conveyor.latest_snapshot()::text")[0]
     running = snapshot.split(":")[2].split(",")
     assert running != [""] and len(running) == len(set(running)), snapshot

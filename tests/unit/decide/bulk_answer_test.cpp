@@ -47,6 +47,17 @@ TEST(BulkAnswer, ErrorsKeepTheirTypeAndReason) {
   EXPECT_EQ(answer->items[1].reason, "no   good");
 }
 
+TEST(BulkAnswer, AReasonComesWithItsCauseUnlessItHasItAlready) {
+  const auto answer = parse_bulk_answer(
+      R"({"errors":true,"items":[)"
+      R"({"index":{"status":400,"error":{"type":"x","reason":"failed to parse","caused_by":{"reason":"no name"}}}},)"
+      R"({"index":{"status":400,"error":{"type":"x","reason":"failed: no name","caused_by":{"reason":"no name"}}}}]})",
+      2);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->items[0].reason, "failed to parse: no name");
+  EXPECT_EQ(answer->items[1].reason, "failed: no name");
+}
+
 TEST(BulkAnswer, AReasonIsBoundedAndCutBetweenCharacters) {
   std::string reason;
   for (int i = 0; i < 3000; ++i) reason += "€";

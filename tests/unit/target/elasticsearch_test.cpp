@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <future>
 #include <set>
@@ -273,6 +274,37 @@ TEST_F(ElasticsearchTest, ATargetThatIsDownAnswersAtOnceAndSaysWhyAndComesBackBy
   while (!target_->condition().empty() && Clock::now() < until) std::this_thread::sleep_for(20ms);
   EXPECT_EQ(target_->condition(), "");
   EXPECT_EQ(send(documents(3)).whole, Outcome::done);
+}
+
+TEST_F(ElasticsearchTest, AServerThatSaysNothingForSomeSecondsIsNamedBeforeItIsGivenUp) {
+  std::atomic<bool> answer = false;
+  serve([&](const Received& r) {
+    while (!answer) std::this_thread::sleep_for(10ms);
+    return Reply{.body = bulk_answer(ids(r.body), accepted)};
+  });
+  auto sent = std::async(std::launch::async, [&] { return send(documents(1)); });
+  const Time until = Clock::now() + 15s;
+  while (target_->condition().empty() && Clock::now() < until) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(target_->condition().find("no answer to a request for "), 0u) << target_->condition();
+  answer = true;
+  EXPECT_EQ(sent.get().whole, Outcome::done);
+  EXPECT_EQ(target_->condition(), "");
+}
+
+TEST_F(ElasticsearchTest, ARedirectIsNotFollowedAndMeansLater) {
+  std::atomic<int> elsewhere = 0;
+  FakeServer other([&](const Received&) {
+    ++elsewhere;
+    return Reply{};
+  });
+  serve([&](const Received&) {
+    return Reply{.raw =
+                     "HTTP/1.1 307 Temporary Redirect\r\nLocation: " + other.url() + "/\r\nContent-Length: 0\r\n\r\n"};
+  });
+  const SendResult result = send(documents(2));
+  EXPECT_EQ(result.whole, Outcome::retry);
+  EXPECT_NE(target_->condition().find("307"), std::string::npos) << target_->condition();
+  EXPECT_EQ(elsewhere, 0) << "neither documents nor a password may go where someone points";
 }
 
 TEST_F(ElasticsearchTest, GoesToAnotherNodeWhenOneIsDown) {
