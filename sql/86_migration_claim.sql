@@ -329,9 +329,11 @@ CREATE FUNCTION conveyor.job_warn_behind(job int, first_key text[]) RETURNS void
 AS $$
 DECLARE
     definition conveyor.job_definition := conveyor.find_job(job);
+    behind     text := format('%s has rows from %s on that came after the job began: it has not gone through them', definition.source, conveyor.key_of(first_key));
 BEGIN
-    PERFORM conveyor.job_warn(job, format('%s has rows from %s on that came after the job began: it has not gone through them; follow => true does',
-                                          definition.source, conveyor.key_of(first_key)));
+    PERFORM conveyor.check_job_owner(job);
+    -- Beside what the guard has seen.
+    PERFORM conveyor.job_warn(job, (SELECT concat_ws('; ', s.warning, behind) FROM conveyor.job_state s WHERE s.id = job));
 END
 $$;
 
