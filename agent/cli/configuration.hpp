@@ -13,7 +13,7 @@ struct Configuration {
   std::string name;                    // empty: host name and process id
   std::vector<std::string> tags;
   std::string http;                // ADDRESS:PORT; empty: no HTTP server
-  std::size_t memory = 32u << 20;  // bytes of documents on their way, over all targets
+  std::size_t memory = 24u << 20;  // bytes of documents on their way, over all targets
   int connections = 16;            // to each database, beside the control connection
   std::string log_level = "info";
 };

@@ -20,7 +20,7 @@ void Lane::configure(const DeliverySpec& spec, Time now) {
   const auto step = [&](double per, double most) {
     return spec.rate > 0 ? std::clamp(spec.rate * per, 1.0, most) : most;
   };
-  limits_.most_items = static_cast<std::size_t>(step(0.25, 20'000));
+  limits_.most_items = static_cast<std::size_t>(step(0.25, 10'000));
   limits_.page_keys = static_cast<int>(step(4, 1000));
   destination_.options = spec.options;
 }

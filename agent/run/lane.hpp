@@ -27,7 +27,7 @@ struct Limits {
   std::size_t batch_bytes = 5u << 20;
   int in_flight = 4;
   int page_keys = 1000;             // keys in one fetch
-  std::size_t most_items = 20'000;  // documents in one body
+  std::size_t most_items = 10'000;  // documents in one body
   Duration retry_delay = std::chrono::milliseconds(100), max_retry_delay = std::chrono::minutes(1);
   int max_attempts = 10;      // of a document that fails alone, for reasons that might pass
   bool rated = false;         // no more than so many documents a second
