@@ -127,7 +127,7 @@ CREATE FUNCTION conveyor.log_rotate() RETURNS int
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'conveyor_log_rotate';
 COMMENT ON FUNCTION conveyor.log_rotate() IS
-    'empty the segments of the change log that every delivery has left behind; returns how many';
+    'empty the segments of the change log that every delivery and job has left behind; returns how many';
 
 CREATE FUNCTION conveyor.log_contents(after pg_snapshot DEFAULT NULL, OUT xid xid8, OUT flushed_at timestamptz, OUT capture int, OUT kind "char",
                                       OUT relation regclass, OUT entry jsonb) RETURNS SETOF record

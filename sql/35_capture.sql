@@ -1,7 +1,8 @@
--- 35: putting the capture triggers in place. A relation has one capture: the union of what the watches of all feeds need.
+-- 35: putting the capture triggers in place. A relation has one capture: the union of what all feeds and jobs need, who stand
+-- in the view capture_need (87_follow.sql).
 
--- What the capture of a relation has to be; NULLs when no watch is left. Columns in the table's order, so that the same
--- watches always make the same definition. `missing`: columns that a watch names and the table does not have (any more).
+-- What the capture of a relation has to be; NULLs when nobody needs one. Columns in the table's order, so that the same
+-- needs always make the same definition. `missing`: columns that are needed and that the table does not have (any more).
 CREATE FUNCTION conveyor.capture_needed(relation oid, OUT columns text[], OUT recorded text[], OUT types oid[], OUT nullable boolean,
                                         OUT numbers int2[], OUT missing text)
     LANGUAGE plpgsql STABLE
@@ -13,12 +14,12 @@ BEGIN
            coalesce(array_agg(a.atttypid ORDER BY a.attnum) FILTER (WHERE u.is_recorded), '{}'),
            coalesce(bool_or(NOT a.attnotnull) FILTER (WHERE u.is_recorded), false),
            array_agg(a.attnum ORDER BY a.attnum),
-           string_agg(format('"%s" (feed "%s")', u.name, u.feed), ', ' ORDER BY u.name) FILTER (WHERE a.attnum IS NULL)
+           string_agg(format('"%s" (%s)', u.name, u.consumer), ', ' ORDER BY u.name) FILTER (WHERE a.attnum IS NULL)
       INTO columns, recorded, types, nullable, numbers, missing
-      FROM (SELECT c.name, bool_or(c.is_recorded) AS is_recorded, min(w.feed) AS feed
-              FROM conveyor.watch w,
-                   LATERAL (SELECT unnest(w.columns), false UNION ALL SELECT unnest(w.recorded), true) AS c(name, is_recorded)
-             WHERE w.relation::oid = capture_needed.relation
+      FROM (SELECT c.name, bool_or(c.is_recorded) AS is_recorded, min(n.consumer) AS consumer
+              FROM conveyor.capture_need n,
+                   LATERAL (SELECT unnest(n.columns), false UNION ALL SELECT unnest(n.recorded), true) AS c(name, is_recorded)
+             WHERE n.relation = capture_needed.relation
              GROUP BY c.name) AS u
       LEFT JOIN pg_attribute a ON a.attrelid = capture_needed.relation AND a.attname = u.name AND a.attnum > 0 AND NOT a.attisdropped;
 END
@@ -179,7 +180,7 @@ BEGIN
 END
 $$;
 
--- Is what is there what the watches need?
+-- Is what is there what is needed?
 CREATE FUNCTION conveyor.capture_is_right(relation oid) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -204,8 +205,8 @@ END
 $$;
 
 -- install_capture
---   relation   a table that watches name, or named
--- Returns the capture, NULL when no watch is left. Does nothing when triggers and definition are what the watches need. For
+--   relation   a table that feeds or jobs need, or needed
+-- Returns the capture, NULL when nobody needs one. Does nothing when triggers and definition are what is needed. For
 -- a new definition the lock waits for the transactions that write by the old one, so whoever reads the table afterwards
 -- sees their rows; partitions that came without triggers are mended without it.
 -- Tables touched: capture, capture_member; the relation and its partitions or children get their triggers.
@@ -227,8 +228,9 @@ BEGIN
         IF needed.missing IS NOT NULL THEN
             RAISE EXCEPTION 'table % has no column %', relation::regclass, needed.missing
                 USING ERRCODE = 'undefined_column',
-                      DETAIL = 'Feeds watch it; until they are told, every change of the table asks for a re-check.',
-                      HINT = format('Run SELECT conveyor.drop_watch(feed, %L), then conveyor.add_watch() with the columns as they are.', relation::regclass);
+                      DETAIL = 'Whoever needs it must be told; until then every change of the table asks for a re-check.',
+                      HINT = format('For a feed, run SELECT conveyor.drop_watch(feed, %L), then conveyor.add_watch() with the columns as they are; '
+                                    'a migration is to be cancelled and made anew.', relation::regclass);
         END IF;
         SELECT c.* INTO present FROM conveyor.capture c WHERE c.relation = install_capture.relation AND c.retired_at IS NULL;
         IF (needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
@@ -261,4 +263,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION conveyor.install_capture(oid) IS
-    'put the capture triggers of a relation in place as its watches need them; does nothing when they are';
+    'put the capture triggers of a relation in place as feeds and jobs need them; does nothing when they are';

@@ -1,6 +1,6 @@
--- 36: DDL on watched tables: new partitions and children get their triggers, changed columns their capture, and what changed
+-- 36: DDL on captured tables: new partitions and children get their triggers, changed columns their capture, and what changed
 -- contents without row triggers is signalled. DDL of users never fails because of us: problems become warnings, the
--- deliveries concerned wait, and the audit goes on naming them.
+-- deliveries and jobs concerned wait, and the audit goes on naming them.
 
 -- Set while capture_mend() and its like are at work. In C, because that loads the library: before, the setting's name is a
 -- placeholder that anybody may set.
@@ -115,7 +115,8 @@ BEGIN
 END
 $$;
 
--- What cannot be captured must not be called delivered: the deliveries concerned wait, and their reason says what to do.
+-- What cannot be captured must not be called delivered or migrated: the deliveries concerned wait and the jobs fail, and the
+-- reason says what to do.
 CREATE FUNCTION conveyor.capture_hold(relation oid, problem text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -127,6 +128,7 @@ BEGIN
                                 'then run SELECT conveyor.resume_delivery(%L)', capture_hold.relation::regclass, problem, s.delivery)
       FROM conveyor.delivery_definition d JOIN conveyor.watch w USING (feed)
      WHERE d.delivery = s.delivery AND w.relation::oid = capture_hold.relation AND s.held_at IS NULL;
+    PERFORM conveyor.follow_fail(capture_hold.relation, format('changes of %s cannot be captured: %s', capture_hold.relation::regclass, problem));
 END
 $$;
 
@@ -160,7 +162,7 @@ BEGIN
             PERFORM conveyor.capture_follow(each.relation, each.created);
         EXCEPTION WHEN OTHERS THEN
             RAISE WARNING 'could not put the capture of % in place: %', each.relation::regclass, SQLERRM
-                USING HINT = 'The deliveries concerned wait. SELECT * FROM conveyor.audit() says what to do.';
+                USING HINT = 'The deliveries concerned wait, and the jobs that follow it stop. SELECT * FROM conveyor.audit() says what to do.';
             PERFORM conveyor.capture_signal(each.relation, format('the capture could not follow a change of the table: %s', SQLERRM));
             PERFORM conveyor.capture_hold(each.relation, SQLERRM);
         END;

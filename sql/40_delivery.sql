@@ -45,11 +45,6 @@ CREATE TABLE conveyor.delivery_state (
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE conveyor.delivery_state IS 'where each delivery stands';
 
--- Every cursor that keeps rows in the log. A stale delivery's cursor jumped ahead when it became stale and holds from there.
-CREATE VIEW conveyor.log_cursor AS
-SELECT delivery, cursor FROM conveyor.delivery_state;
-COMMENT ON VIEW conveyor.log_cursor IS 'cursors that hold the change log';
-
 CREATE FUNCTION conveyor.find_delivery(delivery text) RETURNS conveyor.delivery_definition
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

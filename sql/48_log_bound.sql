@@ -1,18 +1,28 @@
--- 48: one delivery that stands still must not cost all others their log. Past conveyor.max_log_size writers record only that
--- they wrote, and every delivery must compare everything. So at three quarters of it, those that hold the log without
--- moving are made stale: they alone will compare, once they go on.
+-- 48: one delivery or job that stands still must not cost all others their log. Past conveyor.max_log_size writers record only
+-- that they wrote, and everybody must compare everything. So at three quarters of it, those that hold the log without
+-- moving are made stale: they alone will compare (a job: copy again), once they go on. Jobs: 87_follow.sql.
+
+CREATE FUNCTION conveyor.log_is_tight() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    bound bigint;
+BEGIN
+    PERFORM conveyor.latest_snapshot();      -- loads the library, and with it the settings
+    bound := pg_size_bytes(current_setting('conveyor.max_log_size'));
+    RETURN bound >= 0 AND conveyor.log_size() >= bound * 0.75;
+END
+$$;
 
 CREATE FUNCTION conveyor.release_log() RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    bound    bigint;
     delivery text;
 BEGIN
-    PERFORM conveyor.latest_snapshot();      -- loads the library, and with it the settings
-    bound := pg_size_bytes(current_setting('conveyor.max_log_size'));
-    IF bound < 0 OR conveyor.log_size() < bound * 0.75 THEN
+    IF NOT conveyor.log_is_tight() THEN
         RETURN;
     END IF;
     FOR delivery IN

@@ -136,25 +136,3 @@ BEGIN
     END LOOP;
 END
 $$;
-
-CREATE VIEW conveyor.watch_status AS
-SELECT w.relation,
-       coalesce(c.columns, w.columns) AS columns,
-       w.feeds,
-       CASE WHEN class.oid IS NULL THEN 'dropped'
-            WHEN t.tgenabled IS NULL OR c.capture IS NULL THEN 'missing'
-            WHEN t.tgenabled <> 'A' THEN 'disabled'
-            ELSE 'capturing' END AS state,
-       coalesce(u.bytes, 0) AS log_bytes,
-       u.oldest AS oldest_change
-  FROM (SELECT w.relation, array_agg(w.feed ORDER BY w.feed) AS feeds,
-               (SELECT array_agg(DISTINCT k) FROM conveyor.watch o, unnest(o.columns) AS k WHERE o.relation = w.relation) AS columns
-          FROM conveyor.watch w GROUP BY w.relation) AS w
-  LEFT JOIN pg_catalog.pg_class class ON class.oid = w.relation
-  LEFT JOIN conveyor.capture c ON c.relation = w.relation::oid AND c.retired_at IS NULL
-  LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = w.relation AND t.tgname = format('conveyor_capture_%s', c.capture)
-  LEFT JOIN (SELECT k.relation, sum(g.bytes)::bigint AS bytes, min(g.oldest) AS oldest
-               FROM conveyor.log_usage() AS g JOIN conveyor.capture k USING (capture) GROUP BY k.relation) AS u ON u.relation = w.relation::oid
- ORDER BY w.relation::text;
-COMMENT ON VIEW conveyor.watch_status IS
-    'every watched table: capturing, disabled, missing (conveyor.audit() says how to mend it) or dropped; and what the log holds of it';

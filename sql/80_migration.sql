@@ -81,6 +81,7 @@ CREATE TABLE conveyor.migration_state (
     started_at     timestamptz,
     updated_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at    timestamptz,
+    cutover_at     timestamptz,                     -- when finish_migration() committed
     CHECK (started_at IS NOT NULL OR state IN ('planned', 'cancelled')),
     CHECK ((finished_at IS NOT NULL) = (state IN ('finished', 'cancelled')))
 );
@@ -100,8 +101,10 @@ CREATE TABLE conveyor.job_state (
     batch_size   int NOT NULL CHECK (batch_size > 0), -- rows of the next range
     rows_total   bigint,                            -- estimate of the rows there are to do, NULL: not known
     free_at      timestamptz,                       -- the rate lets nobody claim before
-    capture      int REFERENCES conveyor.capture,   -- follow: of the source
-    cursor       pg_snapshot,                       -- follow: changes visible in it have been applied, or will be by the copy
+    cursor       pg_snapshot,                       -- follow: changes visible in it have been applied, or will be by the copy; it holds the
+                                                    -- log, and its being there says that the source's changes are captured
+    followed_at  timestamptz,                       -- follow: when the cursor moved last
+    unverified   text,                              -- follow: why rows that are gone from the source may be left in the target
     throttle     text,
     warning      text,
     last_error   text,
@@ -110,7 +113,9 @@ CREATE TABLE conveyor.job_state (
     finished_at  timestamptz,
     CHECK (started_at IS NOT NULL OR state IN ('planned', 'cancelled')),
     CHECK ((finished_at IS NOT NULL) = (state IN ('finished', 'cancelled'))),
-    CHECK (state NOT IN ('following', 'finished') OR exhausted)
+    CHECK (state NOT IN ('following', 'finished') OR exhausted),
+    CHECK (state NOT IN ('finished', 'cancelled') OR cursor IS NULL),
+    CHECK (state <> 'following' OR cursor IS NOT NULL)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE conveyor.job_state IS 'where each job stands; read it as the view job_status';
 

@@ -144,6 +144,9 @@ DECLARE
 BEGIN
     PERFORM conveyor.check_owner(of_migration.owner, 'migration', of_migration.migration);
     definition.options := conveyor.check_migration_options('job', definition.options, of_migration.options);
+    IF definition.follow THEN
+        PERFORM conveyor.check_watchable(definition.source);
+    END IF;
     PERFORM conveyor.put_migration_state(of_migration.migration);
     SELECT s.state INTO state FROM conveyor.migration_state s WHERE s.migration = of_migration.migration FOR UPDATE;
 
@@ -175,7 +178,7 @@ $$;
 --   source       the table whose rows are to be gone through             list     jobs of one list run one after another
 --   statement    what is done with a batch; it reads the relation batch   key      the columns that ranges are made of; default: the primary key
 --   call         or a function or procedure of the first and last key     workers  how many work on it at once
---   follow       false: going on with what changes in the source is for a later version
+--   follow       go on with what changes in the source, until finish_migration()
 --   search_path  what batches are run with; the default is evaluated in the caller's session
 -- Tables touched: job_definition, job_state, journal_entry.
 CREATE FUNCTION conveyor.add_job(migration text, job text, source regclass, statement text DEFAULT NULL, call regprocedure DEFAULT NULL, list text DEFAULT 'main',
@@ -200,10 +203,9 @@ BEGIN
         RAISE EXCEPTION 'invalid number of workers: %', coalesce(workers::text, 'null') USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a number between 1 and 64.';
     ELSIF follow IS NULL THEN
         RAISE EXCEPTION 'follow must be true or false' USING ERRCODE = 'null_value_not_allowed';
-    ELSIF follow THEN
-        RAISE EXCEPTION 'a job cannot follow its source in this version' USING ERRCODE = 'feature_not_supported',
-            DETAIL = format('Rows of %s that change behind the batches would not be gone through again.', source),
-            HINT = 'Leave follow out, and begin when nobody writes to the source any more, or carry later changes over yourself.';
+    ELSIF follow AND statement IS NULL THEN
+        RAISE EXCEPTION 'a job with a call cannot follow its source' USING ERRCODE = 'feature_not_supported',
+            DETAIL = 'A call takes ranges of keys; what changes are single keys.', HINT = 'Give a statement that can be repeated (INSERT … ON CONFLICT … DO UPDATE).';
     END IF;
     definition.migration := migration;
     definition.job := job;
@@ -345,6 +347,7 @@ BEGIN
             USING ERRCODE = 'object_in_use', HINT = format('Run SELECT conveyor.cancel_migration(%L) first.', migration);
     END IF;
     DELETE FROM conveyor.migration_definition m WHERE m.migration = drop_migration.migration;
+    PERFORM conveyor.release_captures();
     PERFORM conveyor.write_journal('drop migration', migration, 'was ' || coalesce(state, 'planned'));
 END
 $$;

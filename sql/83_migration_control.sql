@@ -340,6 +340,7 @@ BEGIN
                    WHERE j.migration = cancel_migration.migration AND s.state <> 'finished' ORDER BY j.id LOOP
         PERFORM conveyor.job_enters(of_job, 'cancelled');
     END LOOP;
+    PERFORM conveyor.release_captures();
     PERFORM conveyor.write_journal('cancel migration', migration, 'was ' || state);
 END
 $$;

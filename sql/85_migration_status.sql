@@ -47,6 +47,8 @@ BEGIN
         IF NOT conveyor.runner_alive(definition.migration, definition.list) AND EXISTS (SELECT FROM conveyor.list_heads(definition.migration) AS h WHERE h.job = job_held.job) THEN
             RETURN 'no worker runs it: SELECT conveyor.tick() starts one';
         END IF;
+    ELSIF migration_state IN ('running', 'finishing') AND state = 'following' AND throttle IS NULL AND NOT conveyor.follower_alive(job) THEN
+        RETURN 'no worker follows its source: SELECT conveyor.tick() starts one';
     END IF;
     RETURN nullif(concat_ws('; ', throttle,
                             CASE WHEN state = 'running' AND free_at > clock_timestamp() THEN format('rate: %s rows/s', conveyor.job_option(job, 'rate')) END), '');
@@ -75,7 +77,8 @@ SELECT j.migration,
        s.last_error,
        s.started_at,
        greatest(s.updated_at, w.updated_at) AS updated_at,
-       s.finished_at
+       s.finished_at,
+       (SELECT l.lag FROM conveyor.follow_lag(j.id) AS l) AS lag
   FROM conveyor.job_definition j
   LEFT JOIN conveyor.migration_state m USING (migration)
   LEFT JOIN conveyor.job_state s USING (id)
@@ -90,7 +93,7 @@ SELECT j.migration,
                             CASE WHEN m.state IN ('running', 'finishing') AND s.state = 'running' THEN conveyor.job_rate(j.id) END AS rows_per_second) AS f
  ORDER BY j.migration, j.list, j.id;
 COMMENT ON VIEW conveyor.job_status IS
-    'how every job fares; eta is the time left at the rate of the last minute, throttle what holds it, warning what will hurt';
+    'how every job fares; eta is the time left at the rate of the last minute, throttle what holds it, warning what will hurt, lag the age of the oldest change of its source that it has still to apply';
 
 CREATE VIEW conveyor.migration_status AS
 SELECT m.migration,

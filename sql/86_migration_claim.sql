@@ -101,6 +101,7 @@ $$;
 --   batch  take `range`: one of its own that is left over, or, when there is nothing left to claim, one that nobody is at
 --   claim  find the end of a new range behind `position`, `batch_size` rows long, and call job_claim_store(); the job's state
 --          is locked until then. `recent` are the milliseconds of the latest batches of this size, the newest first
+--   begin  find the source's last key, and call job_begin(): the copy is made again
 --   wait   ask again in `wait` ms
 --   done   all is done (worker 0), or there is nothing that this worker could take (others)
 --   leave  the migration or the job does not run
@@ -151,6 +152,8 @@ BEGIN
     ELSIF NOT state.exhausted AND state.free_at > clock_timestamp() THEN
         verdict := 'wait';
         wait := greatest(least(ceil(extract(epoch FROM state.free_at - clock_timestamp()) * 1000), 1000), 1);
+    ELSIF state.fingerprint IS NULL THEN
+        verdict := 'begin';
     ELSIF NOT state.exhausted THEN
         verdict := 'claim';
         position := state.position;
@@ -296,7 +299,8 @@ BEGIN
       WHERE s.id = job AND s.state = 'running' AND s.exhausted AND NOT EXISTS (SELECT FROM conveyor.job_range r WHERE r.id = job)
         FOR UPDATE;
     IF FOUND THEN
-        PERFORM conveyor.job_enters(job, CASE WHEN (conveyor.find_job(job)).follow THEN 'following' ELSE 'finished' END);
+        PERFORM conveyor.job_enters(job, (SELECT CASE WHEN s.cursor IS NOT NULL THEN 'following' ELSE 'finished' END
+                                             FROM conveyor.job_state s WHERE s.id = job_finish.job));
     END IF;
 END
 $$;
@@ -329,7 +333,7 @@ CREATE FUNCTION conveyor.job_warn_behind(job int, first_key text[]) RETURNS void
 AS $$
 DECLARE
     definition conveyor.job_definition := conveyor.find_job(job);
-    behind     text := format('%s has rows from %s on that came after the job began: it has not gone through them', definition.source, conveyor.key_of(first_key));
+    behind     text := format('%s has rows from %s on that came after the job began: it has not gone through them; follow => true does', definition.source, conveyor.key_of(first_key));
 BEGIN
     PERFORM conveyor.check_job_owner(job);
     -- Beside what the guard has seen.

@@ -1,21 +1,42 @@
 -- 86: who runs a migration: background workers and how they are begun, and sessions in the foreground.
 
--- The lists that have something to do and nobody who does it: by the job that stands for each, with the role to log in as.
-CREATE FUNCTION conveyor.due_lists(migration text DEFAULT NULL) RETURNS TABLE (first_of_list int, owner oid, title text)
+-- Does a session apply the windows of this job? Known by its lock, as runner_alive().
+CREATE FUNCTION conveyor.follower_alive(job int) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM pg_locks k
+                    WHERE k.locktype = 'advisory' AND k.granted AND k.objsubid = 104 AND k.objid = 0 AND k.classid = follower_alive.job::bigint::oid
+                      AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()));
+END;
+
+-- What there is to do and nobody does: lists (worker 0), by the job that stands for each, and jobs to follow (worker -1); with the role
+-- to log in as.
+CREATE FUNCTION conveyor.due_workers(migration text DEFAULT NULL) RETURNS TABLE (job int, worker int, owner oid, title text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT conveyor.first_of_list(s.migration, h.list), m.owner::oid, s.migration || '/' || h.list
+    SELECT conveyor.first_of_list(s.migration, h.list), 0, m.owner::oid, s.migration || '/' || h.list
       FROM conveyor.migration_state s
       JOIN conveyor.migration_definition m USING (migration)
      CROSS JOIN conveyor.list_heads(s.migration) AS h
      WHERE s.state = 'running' AND h.state IN ('planned', 'running')
-       AND (due_lists.migration IS NULL OR s.migration = due_lists.migration)
-       AND NOT conveyor.runner_alive(s.migration, h.list);
+       AND (due_workers.migration IS NULL OR s.migration = due_workers.migration)
+       AND NOT conveyor.runner_alive(s.migration, h.list)
+    UNION ALL
+    SELECT j.id, -1, d.owner::oid, format('%s/%s follower', j.migration, j.job)
+      FROM conveyor.job_definition j
+      JOIN conveyor.job_state s USING (id)
+      JOIN conveyor.migration_definition d USING (migration)
+      JOIN conveyor.migration_state m USING (migration)
+     WHERE s.cursor IS NOT NULL AND s.state IN ('planned', 'running', 'following') AND m.state IN ('running', 'finishing')
+       AND (due_workers.migration IS NULL OR j.migration = due_workers.migration)
+       AND NOT conveyor.follower_alive(j.id);
 END;
 
--- launch: at the commit of this transaction, a background worker begins with each list that has work. launch_due: now, for all
--- migrations that run; where no worker is to be had it says so in job_state.throttle. Returns how many it could not begin.
+-- launch: at the commit of this transaction, a background worker begins with each list that has work, and with each job
+-- that is to be followed. launch_due: now, for all migrations that run; where no worker is to be had it says so in
+-- job_state.throttle. Returns how many it could not begin.
 CREATE FUNCTION conveyor.launch(migration text) RETURNS void
     LANGUAGE c STRICT
     AS 'MODULE_PATHNAME', 'conveyor_launch';

@@ -60,13 +60,13 @@ CREATE FUNCTION conveyor.audit_captures() RETURNS TABLE (severity text, object t
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH watched AS (
-        SELECT DISTINCT w.relation FROM conveyor.watch w JOIN pg_class c ON c.oid = w.relation
+        SELECT DISTINCT n.relation::regclass FROM conveyor.capture_need n JOIN pg_class c ON c.oid = n.relation
     )
     SELECT 'error', format('table %s', w.relation), 'its changes are not captured', format('SELECT conveyor.install_capture(%L::regclass)', w.relation)
       FROM watched w
      WHERE NOT EXISTS (SELECT FROM conveyor.capture c WHERE c.relation = w.relation AND c.retired_at IS NULL)
     UNION ALL
-    SELECT 'error', format('table %s', w.relation), 'its capture is not what the watches need', format('SELECT conveyor.install_capture(%L::regclass)', w.relation)
+    SELECT 'error', format('table %s', w.relation), 'its capture is not what feeds and jobs need', format('SELECT conveyor.install_capture(%L::regclass)', w.relation)
       FROM watched w
       JOIN conveyor.capture c ON c.relation = w.relation AND c.retired_at IS NULL,
            LATERAL conveyor.capture_needed(w.relation) AS n

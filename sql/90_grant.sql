@@ -16,7 +16,7 @@ DECLARE
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
                                        'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'throttle_kind'];
     reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
-                                       'job_option', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
+                                       'job_option', 'follow_lag', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
@@ -24,13 +24,20 @@ DECLARE
                                        'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',
                                        'create_migration', 'add_job', 'alter_migration', 'alter_job', 'drop_migration',
-                                       'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement'];
+                                       'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement',
+                                       'finish_migration', 'verify_job'];
     -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
     running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
                                        'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle',
                                        'job_plan', 'job_next', 'job_runnable', 'job_is_new', 'job_begin', 'job_claim_begin', 'job_claim_store', 'job_take', 'job_checkpoint',
                                        'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows',
                                        'run_migration', 'run_begin', 'run_next', 'run_batch'];
+    -- The same for jobs that follow their source, their end, and the comparison of both sides.
+    following CONSTANT text[] := ARRAY['check_owner_session', 'follow_begin', 'follow_start', 'follow_next', 'follow_window', 'follow_state', 'follow_done', 'follow_dead_row', 'follow_alive',
+                                       'followers', 'capture_members', 'release_captures', 'first_job', 'finish_begin', 'finish_round', 'finish_lock', 'finish_done',
+                                       'finish_give_up', 'finish_leave', 'analyse_target', 'verify_begin', 'verify_range', 'verify_end', 'comparison_of', 'comparison_range',
+                                       'comparison_texts', 'comparison_end_sql', 'comparison_hash_sql', 'comparison_list_sql', 'difference_of', 'comes_before', 'compare',
+                                       'job_pending', 'apply_keys', 'repair_begin'];
     -- What the agent calls (docs/internals.md, section 3), and no more.
     agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'renew_lease', 'fence', 'advance', 'range_claim', 'range_finish',
                                        'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
@@ -44,7 +51,7 @@ BEGIN
     FOREACH name IN ARRAY views LOOP
         EXECUTE format('GRANT SELECT ON conveyor.%I TO conveyor_reader, conveyor_operator', name);
     END LOOP;
-    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating || running), ('conveyor_agent', agent) LOOP
+    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating || running || following), ('conveyor_agent', agent) LOOP
         FOREACH name IN ARRAY functions LOOP
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = 'conveyor'::regnamespace AND proname = name) THEN
                 RAISE EXCEPTION 'no function conveyor.% to grant', name;

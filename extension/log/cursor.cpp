@@ -32,6 +32,22 @@ PgSnapshot* snapshot_from(Snapshot snapshot) {
   return value;
 }
 
+const PgSnapshot* snapshot_with_running(const PgSnapshot* snapshot, FullTransactionId xid) {
+  uint64 own = U64FromFullTransactionId(xid);
+  if (!FullTransactionIdIsValid(xid) || !snapshot_contains(snapshot, own)) return snapshot;
+  Size length = offsetof(PgSnapshot, xip) + sizeof(uint64) * (snapshot->nxip + 1);
+  auto* value = static_cast<PgSnapshot*>(palloc(length));
+  SET_VARSIZE(value, length);
+  value->nxip = snapshot->nxip + 1;
+  value->xmin = std::min(snapshot->xmin, own);
+  value->xmax = snapshot->xmax;
+  uint64* place =
+      std::lower_bound(value->xip, std::copy(snapshot->xip, snapshot->xip + snapshot->nxip, value->xip), own);
+  std::copy_backward(place, value->xip + snapshot->nxip, value->xip + snapshot->nxip + 1);
+  *place = own;
+  return value;
+}
+
 bool snapshot_contains_slow(const PgSnapshot* snapshot, uint64 xid) {
   return !std::binary_search(snapshot->xip, snapshot->xip + snapshot->nxip, xid);
 }

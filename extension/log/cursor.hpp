@@ -23,6 +23,10 @@ inline Datum snapshot_datum(const PgSnapshot* snapshot) { return PointerGetDatum
 // sees it. In recovery its xip is incomplete: do not ask there.
 PgSnapshot* snapshot_from(Snapshot snapshot);
 
+// The same, but with transaction `xid` running: a snapshot does not list its own session's transaction, whose rows come
+// into the log when it commits. An invalid xid changes nothing: one that is assigned later is beyond the snapshot.
+const PgSnapshot* snapshot_with_running(const PgSnapshot* snapshot, FullTransactionId xid);
+
 // Had transaction `xid` ended when the snapshot was taken?
 bool snapshot_contains_slow(const PgSnapshot* snapshot, uint64 xid);
 inline bool snapshot_contains(const PgSnapshot* snapshot, uint64 xid) {

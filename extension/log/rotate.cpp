@@ -42,7 +42,9 @@ bool read_cursors(Cursors* cursors) {
   PushActiveSnapshot(GetLatestSnapshot());
   const PgSnapshot* now = snapshot_from(GetActiveSnapshot());
   SPI_connect();
-  if (SPI_execute("SELECT cursor FROM conveyor.log_cursor", true, 0) != SPI_OK_SELECT) {
+  // The snapshot that they are read in stands among them: a cursor that is stored later begins behind it.
+  if (SPI_execute("SELECT cursor FROM conveyor.log_cursor UNION ALL SELECT pg_catalog.pg_current_snapshot()", true,
+                  0) != SPI_OK_SELECT) {
     elog(ERROR, "could not read conveyor.log_cursor");
   }
   auto count = static_cast<int>(SPI_processed);

@@ -2,6 +2,7 @@
 
 #include "failpoint.hpp"
 #include "fetch/owner.hpp"
+#include "follow/apply.hpp"
 #include "migrate/attempt.hpp"
 #include "migrate/claim.hpp"
 #include "migrate/lock.hpp"
@@ -45,10 +46,14 @@ void run_statement(const Job* job, const Range* range, Lookout* lookout) {
       return;
     }
   }
-  Sql sql = batch_sql(job, range, first);
-  lookout_plan(lookout, job, range, sql);
-  lookout_begin(lookout, job, range);
-  run(sql.text, sql.parameters);
+  if (job->follow && range->single) {
+    follow::retry_key(job, range->last);
+  } else {
+    Sql sql = batch_sql(job, range, first);
+    lookout_plan(lookout, job, range, sql);
+    lookout_begin(lookout, job, range);
+    run(sql.text, sql.parameters);
+  }
   failpoint("migrate_statement");
   run("SET CONSTRAINTS ALL IMMEDIATE", Parameters());
   AtEOXact_GUC(false, level);

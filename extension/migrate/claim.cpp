@@ -155,6 +155,11 @@ Claim claim_range(const Job* job, int worker) {
   Claim claim = {};
   const char* word = row.string(kVerdict);
   if (strcmp(word, "claim") == 0) return enter_new(job, worker, row);
+  if (strcmp(word, "begin") == 0) {
+    begin_job(job);
+    claim.verdict = Verdict::wait;
+    return claim;
+  }
   claim.verdict = verdict_of(word);
   claim.wait = static_cast<long>(row.bigint(kWait));
   if (claim.verdict == Verdict::batch) claim.range = range_of(row);

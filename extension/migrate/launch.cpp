@@ -57,32 +57,32 @@ void at_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
   }
 }
 
-struct DueList {
+struct Due {
   Orders orders;
   char* title;
 };
 
-// The lists that have work and no runner.
-DueList* due_lists(Datum migration, bool all, int* count) {
+// The lists that have work and no runner, the jobs that nobody follows.
+Due* due_workers(Datum migration, bool all, int* count) {
   MemoryContext caller = CurrentMemoryContext;
   SPI_connect();
   Oid types[] = {TEXTOID};
   Datum values[] = {migration};
-  if (SPI_execute_with_args("SELECT d.first_of_list, d.owner, d.title FROM conveyor.due_lists($1) AS d", 1, types,
+  if (SPI_execute_with_args("SELECT d.job, d.worker, d.owner, d.title FROM conveyor.due_workers($1) AS d", 1, types,
                             values, all ? "n" : nullptr, false, 0) != SPI_OK_SELECT)
-    elog(ERROR, "could not look up the lists that are due");
+    elog(ERROR, "could not look up what is due");
   *count = static_cast<int>(SPI_processed);
-  DueList* lists = static_cast<DueList*>(MemoryContextAlloc(caller, sizeof(DueList) * (*count + 1)));
+  Due* due = static_cast<Due*>(MemoryContextAlloc(caller, sizeof(Due) * (*count + 1)));
   for (int i = 0; i < *count; i++) {
     bool null;
     auto column = [&](int number) {
       return SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, number, &null);
     };
-    lists[i].orders = {MyDatabaseId, DatumGetObjectId(column(2)), DatumGetInt32(column(1)), 0};
-    lists[i].title = MemoryContextStrdup(caller, TextDatumGetCString(column(3)));
+    due[i].orders = {MyDatabaseId, DatumGetObjectId(column(3)), DatumGetInt32(column(1)), DatumGetInt32(column(2))};
+    due[i].title = MemoryContextStrdup(caller, TextDatumGetCString(column(4)));
   }
   SPI_finish();
-  return lists;
+  return due;
 }
 
 }  // namespace
@@ -138,13 +138,13 @@ void follow_launches() {
 CONVEYOR_FUNCTION(launch) {
   using namespace conveyor::migrate;
   int count;
-  DueList* lists = due_lists(PG_GETARG_DATUM(0), false, &count);
+  Due* due = due_workers(PG_GETARG_DATUM(0), false, &count);
   for (int i = 0; i < count; i++) {
     Pending* each = static_cast<Pending*>(MemoryContextAlloc(TopTransactionContext, sizeof(Pending)));
     each->next = pending;
     each->subtransaction = GetCurrentSubTransactionId();
-    each->orders = lists[i].orders;
-    strlcpy(each->title, lists[i].title, sizeof each->title);
+    each->orders = due[i].orders;
+    strlcpy(each->title, due[i].title, sizeof each->title);
     pending = each;
   }
   PG_RETURN_VOID();
@@ -153,12 +153,13 @@ CONVEYOR_FUNCTION(launch) {
 CONVEYOR_FUNCTION(launch_due) {
   using namespace conveyor::migrate;
   int count, missing = 0;
-  DueList* lists = due_lists(0, true, &count);
+  Due* due = due_workers(0, true, &count);
   for (int i = 0; i < count; i++) {
-    if (launch(lists[i].orders, lists[i].title, nullptr)) continue;
+    if (launch(due[i].orders, due[i].title, nullptr)) continue;
     missing++;
+    if (due[i].orders.worker == kFollower) continue;
     Parameters parameters;
-    tell("SELECT conveyor.wait_for_worker($1)", parameters.integer(lists[i].orders.job));
+    tell("SELECT conveyor.wait_for_worker($1)", parameters.integer(due[i].orders.job));
   }
   PG_RETURN_INT32(missing);
 }

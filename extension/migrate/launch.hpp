@@ -9,6 +9,9 @@ extern "C" {
 
 namespace conveyor::migrate {
 
+// In place of a worker's number: it applies the windows of the job.
+constexpr int32 kFollower = -1;
+
 // What a background worker is told, in bgw_extra.
 struct Orders {
   Oid database;

@@ -10,6 +10,7 @@ enum class Role : uint16 {  // part of the lock's name; pg_locks.objsubid
   worker = 102,             // is one of the job's workers
   window = 103,             // shared: a copy batch; exclusive: a window of changes (follow)
   follower = 104,           // applies the windows of a job
+  finisher = 105,           // brings the migration that this job is the first of to its end
 };
 
 // Takes the lock for the session, without waiting; false where another session has it. Taken again it counts once.

@@ -52,6 +52,15 @@ bool go_on_after(Worker& worker, const ErrorData* error) {
   return passes;
 }
 
+// Before the source's last key is looked for: what comes behind it is in the change log then.
+void begin_to_follow(Worker& worker) {
+  Job* job = is_runnable(worker.job) ? read_job(worker.job) : nullptr;
+  if (job == nullptr || !job->follow || worker.number != 0) return;
+  set_batch_settings(job);
+  Parameters parameters;
+  tell("SELECT conveyor.follow_start($1)", parameters.integer(worker.job));
+}
+
 // The job's beginning, where nobody has begun it, and its set-up.
 void open_job(Worker& worker, const Job* job) {
   if (worker.number == 0) begin_job(job);
@@ -64,16 +73,21 @@ void open_job(Worker& worker, const Job* job) {
 // Opens the job once a session. False where it is not to be run.
 bool enter_job(Worker& worker) {
   for (;;) {
-    worker.session.begin();
     bool runnable = false;
-    ErrorData* error = attempt(worker.session, [&] {
-      Job* job = is_runnable(worker.job) ? read_job(worker.job) : nullptr;
-      if (job == nullptr) return;
-      open_job(worker, job);
-      worker.lookout = lookout_open(job, worker.number, worker.session.memory());
-      progress_begin(&worker.progress, worker.session, job, worker.number);
-      runnable = true;
-    });
+    worker.session.begin();
+    ErrorData* error = attempt(worker.session, [&] { begin_to_follow(worker); });
+    if (error == nullptr) {
+      worker.session.commit();
+      worker.session.begin();
+      error = attempt(worker.session, [&] {
+        Job* job = is_runnable(worker.job) ? read_job(worker.job) : nullptr;
+        if (job == nullptr) return;
+        open_job(worker, job);
+        worker.lookout = lookout_open(job, worker.number, worker.session.memory());
+        progress_begin(&worker.progress, worker.session, job, worker.number);
+        runnable = true;
+      });
+    }
     if (error == nullptr) {
       worker.session.commit();
       return runnable;

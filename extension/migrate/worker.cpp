@@ -1,5 +1,7 @@
-// The main function of background workers: logs in as the migration's owner and works off a list, or helps with a job.
+// The main function of background workers: logs in as the migration's owner and works off a list, helps with a job, or
+// follows one.
 #include "failpoint.hpp"
+#include "follow/follower.hpp"
 #include "migrate/ask.hpp"
 #include "migrate/failure.hpp"
 #include "migrate/launch.hpp"
@@ -27,6 +29,8 @@ void work(const Orders& orders) {
   Session& session = background_session();
   if (orders.worker == 0)
     run_list(session, orders.job);
+  else if (orders.worker == kFollower)
+    follow::follow(session, orders.job);
   else
     help(session, orders.job, orders.worker);
 }
@@ -64,21 +68,32 @@ void work_on(const Orders& orders) {
     ErrorData* error = work_guarded(orders);
     if (error == nullptr) return;
     if (classify(unpack_sql_state(error->sqlerrcode)) != Failure::transient) {
-      if (int job = job_under_way(); job != 0) record(job, error);
+      int job = orders.worker == kFollower ? orders.job : job_under_way();
+      if (job != 0) record(job, error);
       return;
     }
     background_session().wait(kPause);
   }
 }
 
+Role role_of(const Orders& orders) {
+  if (orders.worker == kFollower) return Role::follower;
+  return orders.worker == 0 ? Role::list : Role::worker;
+}
+
+bool is_there_more(const Orders& orders) {
+  if (orders.worker == kFollower) return follow::is_followed(background_session(), orders.job);
+  return orders.worker == 0 && next_of_list(background_session(), orders.job) != 0;
+}
+
 // A migration that was paused may be running again by now, and the worker that was to go on with it may have met this
 // one's lock and left. So the lock is given back first, and then it is looked once more.
 void run_worker(const Orders& orders) {
-  Role role = orders.worker == 0 ? Role::list : Role::worker;
-  while (claim_role(role, orders.job, orders.worker)) {
+  int number = Max(orders.worker, 0);
+  while (claim_role(role_of(orders), orders.job, number)) {
     work_on(orders);
-    leave_role(role, orders.job, orders.worker);
-    if (orders.worker != 0 || next_of_list(background_session(), orders.job) == 0) return;
+    leave_role(role_of(orders), orders.job, number);
+    if (!is_there_more(orders)) return;
     background_session().wait(kAgain);
   }
 }

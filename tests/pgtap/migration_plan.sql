@@ -31,7 +31,7 @@ SELECT throws_ok(format('SELECT conveyor.add_job(%L, %L, %L, %s)', 'split', job,
                ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || ', workers => 0', '22023', 'invalid number of workers: 0', 'no workers'),
                ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || ', workers => 65', '22023', 'invalid number of workers: 65', 'too many workers'),
                ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || ', follow => NULL', '22004', 'follow must be true or false', 'perhaps following'),
-               ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || ', follow => true', '0A000', 'a job cannot follow its source in this version', 'following'),
+               ('a', 'legacy.orders', $$call => 'int4larger(int, int)', follow => true$$, '0A000', 'a job with a call cannot follow its source', 'following with a call'),
                ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || $$, list => ''$$, '42602', 'name of a job list must not be empty', 'a list without a name'),
                ('a', 'legacy.orders', quote_literal('SELECT FROM batch') || $$, options => '{"wher": "true"}'$$, '42P02', 'job has no option "wher"', 'an unknown option'))
     AS c(job, source, rest, state, message, what);

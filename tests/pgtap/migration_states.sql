@@ -26,7 +26,8 @@ BEGIN
                     PERFORM conveyor.migration_enters('split', b);
                 ELSE
                     ALTER TABLE conveyor.job_state DISABLE TRIGGER check_transition;
-                    UPDATE conveyor.job_state SET state = a, started_at = now(), exhausted = true, finished_at = CASE WHEN a IN ('finished', 'cancelled') THEN now() END
+                    UPDATE conveyor.job_state SET state = a, started_at = now(), exhausted = true, finished_at = CASE WHEN a IN ('finished', 'cancelled') THEN now() END,
+                           cursor = CASE WHEN a NOT IN ('finished', 'cancelled') THEN pg_current_snapshot() END
                      WHERE id = pg_temp.id('one');
                     ALTER TABLE conveyor.job_state ENABLE TRIGGER check_transition;
                     PERFORM conveyor.job_enters(pg_temp.id('one'), b);

@@ -15,12 +15,12 @@ SELECT is(conveyor.job_throttle(:job), NULL, 'a job on a quiet server is not hel
 SELECT alike(pg_temp.held('{"throttles": {"checkpoint": 0}}'), 'checkpoint: % of WAL since the last one, % \% of max_wal_size > 0 \%', 'the signal with its limit');
 SELECT conveyor.start_migration('split') \g /dev/null
 SELECT is(throttle, 'no worker runs it: SELECT conveyor.tick() starts one', 'before anything else the status says that nobody runs it') FROM conveyor.job_status;
-UPDATE conveyor.job_state SET state = 'running', started_at = now(), exhausted = true;
+UPDATE conveyor.job_state SET state = 'running', started_at = now(), exhausted = true, cursor = pg_current_snapshot();
 SELECT conveyor.job_enters(:job, 'following') \g /dev/null
 SELECT conveyor.job_throttle(:job) \g /dev/null
 SELECT alike(throttle, 'checkpoint: %', 'what holds it stands there as well') FROM conveyor.job_status;
 SELECT is(pg_temp.held('{"throttles": {"checkpoint": false}}'), NULL, 'unless nobody wants to know');
-SELECT is(throttle, NULL, 'which is there no longer then') FROM conveyor.job_status;
+SELECT is(throttle, 'no worker follows its source: SELECT conveyor.tick() starts one', 'which is there no longer then') FROM conveyor.job_status;
 SELECT conveyor.alter_migration('split', '{"throttles": {"checkpoint": 0}}') \g /dev/null
 SELECT is(pg_temp.held('{}'), NULL, 'the job''s own limit comes before the migration''s');
 SELECT alike(pg_temp.held('{"throttles": {"checkpoint": null}}'), 'checkpoint: %', 'which comes before the default');

@@ -11,7 +11,7 @@ INSERT INTO turn SELECT n, 0 FROM generate_series(1, 3) AS n;
 CREATE TABLE test.cursors (cursor pg_snapshot);
 INSERT INTO test.cursors SELECT seen FROM test.position;
 CREATE TABLE test.cursor_view AS SELECT pg_get_viewdef('conveyor.log_cursor') AS definition;
-CREATE OR REPLACE VIEW conveyor.log_cursor AS SELECT ''::text AS delivery, cursor FROM test.cursors;
+CREATE OR REPLACE VIEW conveyor.log_cursor AS SELECT ''::text AS holder, cursor FROM test.cursors;
 SELECT conveyor.log_rotate() >= 0 AS rotated;
 SELECT count(*) FROM conveyor.log_contents() WHERE relation = 'turn'::regclass;
 UPDATE test.cursors SET cursor = conveyor.latest_snapshot();
