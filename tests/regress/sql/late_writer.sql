@@ -64,12 +64,15 @@ END
 $$;
 CALL add_early(100001, 110000, 2);
 SELECT count(*), count(DISTINCT entry), count(*) FILTER (WHERE (entry ->> 'id')::int % 2 = 0) AS refused FROM test.captured();
--- The parent goes with it, and the next one of its level knows nothing of that.
+-- The parent goes with it, and the next one of its level knows nothing of that. (It grows large first, and is flushed for the
+-- first time in a subtransaction that is refused.)
 DO $$
 BEGIN
     BEGIN
-        CALL add_early(200001, 205000, 2);
-        CALL add_early(205001, 206000, 1);
+        PERFORM set_config('conveyor.buffer_size', '4MB', true);
+        CALL add_early(200001, 205000, 10000000);
+        PERFORM set_config('conveyor.buffer_size', '64kB', true);
+        CALL add_early(205001, 205002, 1);
         RAISE EXCEPTION 'gone';
     EXCEPTION WHEN raise_exception THEN
         NULL;
