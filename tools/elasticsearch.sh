@@ -11,6 +11,7 @@
 # ELASTICSEARCH_VERSION is one of org.elasticsearch.distribution.integ-test-zip:elasticsearch; 9.x wants Java 21.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$root/tools/java.sh"
 source "$root/tools/search-server.sh"
 
 version=${ELASTICSEARCH_VERSION:-8.19.21}

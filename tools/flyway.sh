@@ -5,7 +5,7 @@
 # build/cache, or in $CONVEYOR_CACHE, and is never fetched again.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-source "$root/tools/search-server.sh"
+source "$root/tools/java.sh"
 
 version=11.20.3
 lib=$cache/flyway-$version

