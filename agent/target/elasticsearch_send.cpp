@@ -13,6 +13,8 @@ namespace conveyor {
 
 namespace {
 
+constexpr std::size_t least_split = 64 << 10;  // bytes
+
 struct Wire {
   std::string_view bytes;
   std::size_t items = 0;  // those that have bytes: unsendable ones have none
@@ -202,6 +204,12 @@ void Elasticsearch::refused(Part part, const http::Response& response) {
         large ? fmt::format("the target does not take a document of {} bytes", wire.bytes.size()) : error.reason);
   }
   if (outcome == Outcome::slow_down || response.status >= 500) concurrency_.overloaded(Clock::now());
+  // Alone under way and still too much. Elasticsearch 9 counts a body piece by piece, so that its words never say that
+  // the whole cannot fit. In halves then, but no further than to the least: it may be others who load the server.
+  if (outcome == Outcome::slow_down && in_flight_ == 0 && wire.items > 1 && wire.bytes.size() > least_split) {
+    set_trouble(words(error));
+    return split(part);
+  }
   if (applied_later(response.status, error.type)) part.sending->result.answered = false;
   set_trouble(words(error));
   settle(part, outcome, error.type, words(error));

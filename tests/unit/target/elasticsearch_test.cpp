@@ -220,6 +220,27 @@ TEST_F(ElasticsearchTest, OverloadIsPassedOnItemByItemAndAsAWhole) {
   EXPECT_NE(target_->condition().find("circuit_breaking_exception"), std::string::npos);
 }
 
+TEST_F(ElasticsearchTest, WhatIsTooMuchEvenAloneGoesInHalvesButNotInCrumbs) {
+  std::atomic<std::size_t> limit = 200'000;
+  serve([&](const Received& r) {
+    if (r.body.size() > limit) return refused(429, "es_rejected_execution_exception");
+    return Reply{.body = bulk_answer(ids(r.body), accepted)};
+  });
+  connect(R"({"url":")" + server_->url() + R"(","max_in_flight":1})");
+  auto body = std::make_shared<Body>();
+  for (int i = 0; i < 1000; ++i)
+    target_->append_document(*body, std::to_string(i), 7, R"({"x":")" + std::string(1000, 'x') + R"("})");
+  const SendResult result = send(body);
+  EXPECT_EQ(result.whole, Outcome::done);
+  EXPECT_TRUE(with(result, Outcome::slow_down).empty());
+  EXPECT_EQ(target_->condition(), "");
+
+  limit = 0;
+  const std::size_t before = bulk_requests();
+  EXPECT_EQ(with(send(body), Outcome::slow_down).size(), 1000u);
+  EXPECT_LT(bulk_requests() - before, 64u) << "a server that others overload is not to be buried in small requests";
+}
+
 TEST_F(ElasticsearchTest, AWrongPasswordHoldsAndSaysSoWithoutIt) {
   server_ = std::make_unique<FakeServer>([](const Received&) { return refused(401, "security_exception"); });
   ::setenv("CONVEYOR_SEARCH_PASSWORD", "hunter2", 1);
