@@ -63,9 +63,11 @@ const std::map<std::string, Meaning> meanings = {
     {"document: too deep", {{dead_letter}, "", true}},
     {"document: strict mapping", {{dead_letter}, "", true}},
 
+    {"request: bad _id", {{shrink}}},
     {"request: bad action line", {{shrink}}},
     {"request: no final newline", {{shrink}}},
     {"request: too large", {{dead_letter}, "", true}},
+    {"large request: bad _id", {{shrink}}},
 
     {"place: no such alias", {{hold}}},
     {"place: routing required", {{hold}}},

@@ -109,9 +109,11 @@ def accepted_and_conflicts(server):
 
 def refused_requests(server):
     server.fresh()
+    server.record("request: bad _id", server.bulk(*index("1"), *index("x" * 513)))
     server.record("request: bad action line", server.bulk(*index("1"), {"nonsense": {}}, {}))
     server.record("request: no final newline", server.bulk(*index("1"), end=""))
     server.record("request: too large", server.bulk(*index(word="x" * 1_200_000)))
+    server.record("large request: bad _id", server.bulk(*(line for number in range(150) for line in index(str(number), word="x" * 2000)), *index("x" * 513)))
 
 
 def places(server):
