@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <memory>
 
+#include "cli/configuration.hpp"
 #include "cli/exit_status.hpp"
 #include "decide/log_text.hpp"
 #include "run/agent.hpp"
@@ -73,8 +75,6 @@ class Signals {
   int descriptor_;
 };
 
-}  // namespace
-
 int run_agent(Configuration configuration) {
   bound_memory();
   start_log(configuration.log_level);
@@ -113,6 +113,42 @@ int run_agent(Configuration configuration) {
   }
   spdlog::info("event=end");
   return done;
+}
+
+// The command line wins over the file.
+struct AgentOptions {
+  std::vector<std::string> databases, tags;
+  std::string name, http, config;
+
+  Configuration configuration() const {
+    Configuration configuration;
+    if (!config.empty()) read_configuration(config, configuration);
+    if (!databases.empty()) configuration.databases = databases;
+    if (!tags.empty()) configuration.tags = tags;
+    if (!name.empty()) configuration.name = name;
+    if (!http.empty()) {
+      parse_http_address(http);
+      configuration.http = http;
+    }
+    return configuration;
+  }
+};
+
+}  // namespace
+
+void add_agent_command(CLI::App& app, Command& chosen) {
+  const auto options = std::make_shared<AgentOptions>();
+  CLI::App* command = app.add_subcommand("agent", "run deliveries until told to end");
+  add_database_option(*command, options->databases);
+  command->add_option("--name", options->name, "what this agent is called in agent_status (default: host and process)")
+      ->type_name("NAME");
+  command->add_option("--tag", options->tags, "work on deliveries with this tag too; may be given several times")
+      ->take_all()
+      ->expected(1)
+      ->type_name("TAG");
+  command->add_option("--http", options->http, "serve /metrics, /healthz and /readyz there")->type_name("ADDRESS:PORT");
+  command->add_option("--config", options->config, "settings; the command line wins")->type_name("FILE.toml");
+  run_as(*command, chosen, [options] { return run_agent(options->configuration()); });
 }
 
 }  // namespace conveyor

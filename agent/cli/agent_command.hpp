@@ -1,10 +1,10 @@
 #pragma once
 
-#include "cli/configuration.hpp"
+#include "cli/command.hpp"
 
 namespace conveyor {
 
-// `conveyor agent`: runs until it is told to end. Returns the exit status.
-int run_agent(Configuration configuration);
+// `conveyor agent`: runs deliveries until it is told to end.
+void add_agent_command(CLI::App& app, Command& chosen);
 
 }  // namespace conveyor

@@ -29,34 +29,9 @@ int run_command_line(int argc, char** argv) {
       "Secrets of targets: CONVEYOR_<TARGET>_PASSWORD and CONVEYOR_<TARGET>_API_KEY in the agent's environment.\n"
       "Exit status: 0 done, 1 what was asked about is not so, 2 usage, 3 could not connect.");
 
-  std::vector<std::string> databases, tags;
-  std::string name, http, config;
-  bool watch = false;
-
-  CLI::App* agent = app.add_subcommand("agent", "run deliveries until told to end");
-  agent
-      ->add_option("--database", databases,
-                   "connection string; may be given several times (default: libpq's environment)")
-      ->take_all()
-      ->expected(1)
-      ->type_name("CONNINFO");
-  agent->add_option("--name", name, "what this agent is called in agent_status (default: host and process)")
-      ->type_name("NAME");
-  agent->add_option("--tag", tags, "work on deliveries with this tag too; may be given several times")
-      ->take_all()
-      ->expected(1)
-      ->type_name("TAG");
-  agent->add_option("--http", http, "serve /metrics, /healthz and /readyz there")->type_name("ADDRESS:PORT");
-  agent->add_option("--config", config, "settings; the command line wins")->type_name("FILE.toml");
-
-  CLI::App* status = app.add_subcommand("status", "show deliveries and agents");
-  status
-      ->add_option("--database", databases,
-                   "connection string; may be given several times (default: libpq's environment)")
-      ->take_all()
-      ->expected(1)
-      ->type_name("CONNINFO");
-  status->add_flag("--watch", watch, "again every second");
+  Command chosen;
+  add_agent_command(app, chosen);
+  add_status_command(app, chosen);
 
   try {
     app.parse(argc, argv);
@@ -69,20 +44,7 @@ int run_command_line(int argc, char** argv) {
   }
 
   try {
-    if (status->parsed()) {
-      if (databases.empty()) databases.push_back("");
-      return run_status(databases, watch);
-    }
-    Configuration configuration;
-    if (!config.empty()) read_configuration(config, configuration);
-    if (!databases.empty()) configuration.databases = databases;
-    if (!tags.empty()) configuration.tags = tags;
-    if (!name.empty()) configuration.name = name;
-    if (!http.empty()) {
-      parse_http_address(http);
-      configuration.http = http;
-    }
-    return run_agent(std::move(configuration));
+    return chosen();
   } catch (const UsageError& error) {
     return fail(error.what());
   }

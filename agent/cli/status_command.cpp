@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -41,9 +43,8 @@ std::size_t width(const std::string& text) {
 Rows ask(Connection& connection, const Statement& statement) {
   try {
     return connection.query(statement);
-  } catch (DatabaseError& error) {
-    if (error.hint.empty()) error.hint = first_remedy(error.sqlstate, "conveyor_reader", connection.user());
-    throw;
+  } catch (const DatabaseError& error) {
+    throw with_remedy(error, "conveyor_reader", connection.user());
   }
 }
 
@@ -57,6 +58,25 @@ std::string answer(Connection& connection, const Question& question) {
     table.push_back(std::move(line));
   }
   return format_table(question.titles, table);
+}
+
+// `watch`: again every second until interrupted.
+int run_status(const std::vector<std::string>& databases, bool watch) {
+  try {
+    std::vector<std::unique_ptr<Connection>> connections;
+    for (const std::string& conninfo : databases)
+      connections.push_back(std::make_unique<Connection>(conninfo, "conveyor status", std::stop_token{}));
+    do {
+      std::string text;
+      for (auto& connection : connections) text += answer(*connection, deliveries) + "\n" + answer(*connection, agents);
+      if (watch && isatty(STDOUT_FILENO)) std::cout << "\033[H\033[J";
+      std::cout << text << std::flush;
+      if (watch) std::this_thread::sleep_for(std::chrono::seconds(1));
+    } while (watch && std::cout);
+  } catch (const DatabaseError& error) {
+    return report(error);
+  }
+  return done;
 }
 
 }  // namespace
@@ -79,24 +99,19 @@ std::string format_table(const std::vector<std::string>& titles, const std::vect
   return text;
 }
 
-int run_status(const std::vector<std::string>& databases, bool watch) {
-  try {
-    std::vector<std::unique_ptr<Connection>> connections;
-    for (const std::string& conninfo : databases)
-      connections.push_back(std::make_unique<Connection>(conninfo, "conveyor status", std::stop_token{}));
-    do {
-      std::string text;
-      for (auto& connection : connections) text += answer(*connection, deliveries) + "\n" + answer(*connection, agents);
-      if (watch && isatty(STDOUT_FILENO)) std::cout << "\033[H\033[J";
-      std::cout << text << std::flush;
-      if (watch) std::this_thread::sleep_for(std::chrono::seconds(1));
-    } while (watch && std::cout);
-  } catch (const DatabaseError& error) {
-    std::cerr << "conveyor: " << error.what() << "\n";
-    if (!error.hint.empty()) std::cerr << "hint: " << error.hint << "\n";
-    return error.connection_lost() ? could_not_connect : not_so;
-  }
-  return done;
+void add_status_command(CLI::App& app, Command& chosen) {
+  struct Options {
+    std::vector<std::string> databases;
+    bool watch = false;
+  };
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("status", "show deliveries and agents");
+  add_database_option(*command, options->databases);
+  command->add_flag("--watch", options->watch, "again every second");
+  run_as(*command, chosen, [options] {
+    if (options->databases.empty()) options->databases.push_back("");
+    return run_status(options->databases, options->watch);
+  });
 }
 
 }  // namespace conveyor
