@@ -66,8 +66,9 @@ std::string Nodes::condition(Time now) const {
   if (down == 0) return {};
   const auto soonest =
       std::ranges::min_element(nodes_, {}, [](const Node& n) { return n.down ? n.next_probe : Time::max(); });
-  const double wait = std::max(0.0, seconds(soonest->next_probe - now));
-  std::string text = fmt::format("{}, next attempt in {:.1f} s", soonest->reason, wait);
+  const double wait = seconds(soonest->next_probe - now);
+  std::string text =
+      soonest->reason + (wait < 0.05 ? ", being tried again" : fmt::format(", next attempt in {:.1f} s", wait));
   if (static_cast<std::size_t>(down) < nodes_.size())
     text += fmt::format(" ({} of {} nodes down)", down, nodes_.size());
   return text;

@@ -32,7 +32,7 @@ class Nodes {
   std::optional<Duration> probe_failed(const std::string& url, const std::string& reason, Time now);
   void up(const std::string& url);
 
-  // "connection refused at 127.0.0.1:9200, next attempt in 3.4 s"; empty when all are up.
+  // "connection refused at 127.0.0.1:9200, next attempt in 3.4 s" (or "being tried again"); empty when all are up.
   std::string condition(Time now) const;
 
  private:

@@ -45,6 +45,7 @@ TEST(Nodes, SayWhyAndWhenTheyAreLookedAtAgain) {
   EXPECT_GE(wait, 1s);
   const std::string condition = nodes.condition(now);
   EXPECT_EQ(condition.find("connection refused at 127.0.0.1:9200, next attempt in "), 0u) << condition;
+  EXPECT_EQ(nodes.condition(now + wait), "connection refused at 127.0.0.1:9200, being tried again");
 }
 
 TEST(Nodes, AnAddressThatIsNoLongerConfiguredIsNotProbed) {
