@@ -59,8 +59,8 @@ void define_log_settings() {
 
 void define_delivery_settings() {
   DefineCustomIntVariable("conveyor.window_memory", "Memory for the keys of one window of the change log.", nullptr,
-                          &settings.window_memory, 64 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr,
-                          nullptr);
+                          &settings.window_memory, 64 * 1024, 64, 2 * 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, nullptr,
+                          nullptr, nullptr);
   DefineCustomIntVariable("conveyor.lease_timeout", "Time without a heartbeat after which another agent takes over.",
                           nullptr, &settings.lease_timeout, 10 * 1000, 1000, 24 * 3600 * 1000, PGC_SUSET, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);

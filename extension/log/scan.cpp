@@ -188,6 +188,10 @@ bool log_scan_next(LogScan* scan, LogRow* row) {
   }
 }
 
+uint64 log_scan_ahead(const LogScan* scan, const LogRow& row) {
+  return static_cast<uint64>(row.changes) * static_cast<uint64>(scan->nrows) * (scan->blocks - scan->block + 1);
+}
+
 uint64 log_scan_pages(const LogScan* scan) { return scan->pages; }
 
 void log_scan_end(LogScan* scan) { MemoryContextDelete(scan->context); }

@@ -35,6 +35,8 @@ LogScan* log_scan_begin(Snapshot snapshot, const PgSnapshot* cursor, const int32
 // One segment only, every row of a transaction that is not below `xmin`.
 LogScan* log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin);
 bool log_scan_next(LogScan* scan, LogRow* row);
+// Changes that the segment of `row`, the one just returned, may still hold if it goes on like this.
+uint64 log_scan_ahead(const LogScan* scan, const LogRow& row);
 uint64 log_scan_pages(const LogScan* scan);  // read so far
 void log_scan_end(LogScan* scan);
 

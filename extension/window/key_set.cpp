@@ -5,13 +5,13 @@ namespace conveyor {
 namespace {
 
 constexpr Size kFirstArena = 8 * 1024;
-constexpr uint64 kFirstSlots = 1024;
-// So many slots are on their way into the cache while others are filled.
-constexpr int kAhead = 32;
+constexpr int kFirstBits = 10;
+// Offsets of strings have 32 bits in a slot.
+constexpr Size kLargestArena = UINT64CONST(1) << 32;
 
-uint64* make_slots(const KeySet* set, uint64 count) {
+uint64* make_slots(const KeySet* set, int bits) {
   return static_cast<uint64*>(
-      MemoryContextAllocExtended(set->context, count * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+      MemoryContextAllocExtended(set->context, sizeof(uint64) << bits, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
 }
 
 Size arena_for(const KeySet* set, uint32 length) {
@@ -21,6 +21,14 @@ Size arena_for(const KeySet* set, uint32 length) {
   return size;
 }
 
+int grown_bits(const KeySet* set) {
+  int bits = set->bits + 1;
+  while (sizeof(uint64) << (bits + 1) <= set->expected_room && (set->count + set->expected) * 4 > UINT64CONST(3)
+                                                                                                      << bits)
+    bits++;
+  return bits;
+}
+
 }  // namespace
 
 void key_set_init(KeySet* set) {
@@ -28,8 +36,9 @@ void key_set_init(KeySet* set) {
   set->context = CurrentMemoryContext;
   set->arena_size = kFirstArena;
   set->arena = static_cast<char*>(palloc(set->arena_size));
-  set->mask = kFirstSlots - 1;
-  set->slots = make_slots(set, kFirstSlots);
+  set->bits = kFirstBits;
+  set->mask = (UINT64CONST(1) << kFirstBits) - 1;
+  set->slots = make_slots(set, kFirstBits);
 }
 
 void key_set_free(KeySet* set) {
@@ -47,36 +56,28 @@ void key_set_clear(KeySet* set) {
 }
 
 Size key_set_memory_after(const KeySet* set, uint32 length) {
-  uint64 slots = set->mask + 1;
-  if ((set->count + 1) * 4 > slots * 3) slots *= 2;
-  return arena_for(set, length) + slots * sizeof(uint64);
+  return arena_for(set, length) + (sizeof(uint64) << (key_set_is_full(set) ? grown_bits(set) : set->bits));
 }
 
 void key_set_grow_slots(KeySet* set) {
-  uint64 count = (set->mask + 1) * 2;
-  uint64* slots = make_slots(set, count);
-  set->mask = count - 1;
-  uint64 hashes[kAhead];
-  uint64 values[kAhead];
-  for (Size offset = 0; offset < set->used;) {
-    int ready = 0;
-    for (; ready < kAhead && offset < set->used; ready++, offset = key_set_next(set, offset)) {
-      hashes[ready] = key_hash(key_set_bytes_at(set, offset), key_set_length_at(set, offset));
-      values[ready] = (static_cast<uint64>(offset) + 1) << kTagBits | hashes[ready] >> (64 - kTagBits);
-      __builtin_prefetch(&slots[hashes[ready] & set->mask], 1);
-    }
-    for (int n = 0; n < ready; n++) {
-      uint64 i = hashes[n] & set->mask;
-      while (slots[i] != 0) i = (i + 1) & set->mask;
-      slots[i] = values[n];
-    }
+  uint64* old = set->slots;
+  uint64 count = set->mask + 1;
+  set->bits = grown_bits(set);
+  set->slots = make_slots(set, set->bits);
+  set->mask = (UINT64CONST(1) << set->bits) - 1;
+  for (uint64 n = 0; n < count; n++) {
+    if (old[n] == 0) continue;
+    uint64 i = key_set_home(set, old[n] << 32);
+    while (set->slots[i] != 0) i = (i + 1) & set->mask;
+    set->slots[i] = old[n];
   }
-  pfree(set->slots);
-  set->slots = slots;
+  pfree(old);
 }
 
 void key_set_grow_arena(KeySet* set, uint32 length) {
   set->arena_size = arena_for(set, length);
+  if (set->arena_size > kLargestArena)
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("a set of keys passes 4 GB")));
   set->arena = static_cast<char*>(repalloc_huge(set->arena, set->arena_size));
 }
 

@@ -1,8 +1,9 @@
 // A set of byte strings in the order of their insertion: open addressing over an arena, no deletion.
 //
 // The strings lie one after another in the arena, so that walking the set is walking memory; a slot holds a string's
-// offset and some bits of its hash, so that a string is only looked at when it is very likely the same. The hot path of
-// coalescing a window is key_set_add().
+// offset and half of its hash, so that a string is only looked at when it is very likely the same. The upper bits of
+// that half say where a string belongs, so the slots stand in the order of their hashes and grow in one pass over
+// themselves, without a look at the strings. The hot path of coalescing a window is key_set_add().
 #pragma once
 
 #include "compat.hpp"
@@ -18,12 +19,14 @@ struct KeySet {
   char* arena;  // records: u32 length, bytes
   Size used;
   Size arena_size;
-  uint64* slots;  // 0: free; else (offset + 1) << kTagBits | tag
-  uint64 mask;
+  uint64* slots;  // 0: free; else (offset + 1) << 32 | upper half of the hash
+  int bits;       // 1 << bits slots
+  uint64 mask;    // slots - 1
   uint64 count;
+  // For whoever knows what comes: slots for so many more strings are made at once, up to so many bytes of slots.
+  uint64 expected;
+  Size expected_room;
 };
-
-constexpr int kTagBits = 24;
 
 void key_set_init(KeySet* set);
 void key_set_clear(KeySet* set);
@@ -63,7 +66,14 @@ inline uint64 key_hash(const char* bytes, uint32 length) {
   return (folded ^ (folded >> 32)) * UINT64CONST(0xD6E8FEB86659FD93);
 }
 
-inline void key_set_prefetch(const KeySet* set, uint64 hash) { __builtin_prefetch(&set->slots[hash & set->mask]); }
+// Where a string of that hash belongs; behind it where others stand already.
+inline uint64 key_set_home(const KeySet* set, uint64 hash) { return hash >> (64 - set->bits); }
+
+inline bool key_set_is_full(const KeySet* set) { return (set->count + 1) * 4 > (set->mask + 1) * 3; }
+
+inline void key_set_prefetch(const KeySet* set, uint64 hash) {
+  __builtin_prefetch(&set->slots[key_set_home(set, hash)]);
+}
 
 inline uint32 key_set_length_at(const KeySet* set, Size offset) {
   uint32 length;
@@ -79,12 +89,11 @@ inline Size key_set_next(const KeySet* set, Size offset) {
 constexpr Size kNoKey = ~static_cast<Size>(0);
 
 inline Size key_set_find(const KeySet* set, const char* bytes, uint32 length, uint64 hash) {
-  uint64 tag = hash >> (64 - kTagBits);
-  for (uint64 i = hash & set->mask;; i = (i + 1) & set->mask) {
+  for (uint64 i = key_set_home(set, hash);; i = (i + 1) & set->mask) {
     uint64 slot = set->slots[i];
     if (slot == 0) return kNoKey;
-    if ((slot & ((UINT64CONST(1) << kTagBits) - 1)) != tag) continue;
-    Size offset = (slot >> kTagBits) - 1;
+    if (static_cast<uint32>(slot) != hash >> 32) continue;
+    Size offset = (slot >> 32) - 1;
     if (key_set_length_at(set, offset) == length && memcmp(key_set_bytes_at(set, offset), bytes, length) == 0)
       return offset;
   }
@@ -92,14 +101,13 @@ inline Size key_set_find(const KeySet* set, const char* bytes, uint32 length, ui
 
 // True where the string is new. `offset` becomes where it lies.
 inline bool key_set_add(KeySet* set, const char* bytes, uint32 length, uint64 hash, Size* offset) {
-  if (unlikely((set->count + 1) * 4 > (set->mask + 1) * 3)) key_set_grow_slots(set);
-  uint64 tag = hash >> (64 - kTagBits);
-  uint64 i = hash & set->mask;
+  if (unlikely(key_set_is_full(set))) key_set_grow_slots(set);
+  uint64 i = key_set_home(set, hash);
   for (;; i = (i + 1) & set->mask) {
     uint64 slot = set->slots[i];
     if (slot == 0) break;
-    if ((slot & ((UINT64CONST(1) << kTagBits) - 1)) != tag) continue;
-    *offset = (slot >> kTagBits) - 1;
+    if (static_cast<uint32>(slot) != hash >> 32) continue;
+    *offset = (slot >> 32) - 1;
     if (key_set_length_at(set, *offset) == length && memcmp(key_set_bytes_at(set, *offset), bytes, length) == 0)
       return false;
   }
@@ -108,7 +116,7 @@ inline bool key_set_add(KeySet* set, const char* bytes, uint32 length, uint64 ha
   memcpy(set->arena + set->used, &length, sizeof length);
   memcpy(set->arena + set->used + sizeof length, bytes, length);
   set->used += sizeof length + length;
-  set->slots[i] = (static_cast<uint64>(*offset) + 1) << kTagBits | tag;
+  set->slots[i] = (static_cast<uint64>(*offset) + 1) << 32 | hash >> 32;
   set->count++;
   return true;
 }

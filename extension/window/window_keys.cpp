@@ -114,7 +114,11 @@ bool fill(WindowAnswer* answer) {
     }
     if (row.kind == LogKind::keys) {
       WindowCapture* capture = watches_capture(answer->watches, row.capture);
-      if (capture != nullptr && capture->used) coalesce(capture, row.entries, row.length);
+      if (capture != nullptr && capture->used) {
+        capture->entries.expected = log_scan_ahead(answer->scan, row);
+        capture->entries.expected_room = memory_limit() / 4;
+        coalesce(capture, row.entries, row.length);
+      }
       if (capture == nullptr || capture->lost == nullptr) continue;
     }
     MemoryContext old = MemoryContextSwitchTo(answer->row);
@@ -148,6 +152,9 @@ bool take_id(void* taker, TupleTableSlot* slot) {
   return !ready;
 }
 
+// So many bytes of entries are decoded before what they left in memory goes.
+constexpr Size kGarbage = 4096;
+
 // A key query that only picks columns: ids straight from the entries. False when a frame is ready before the end.
 bool resolve_plain(WindowAnswer* answer, const WatchedCapture* pair) {
   const CaptureDefinition* definition = pair->capture->definition;
@@ -157,9 +164,10 @@ bool resolve_plain(WindowAnswer* answer, const WatchedCapture* pair) {
   bool* nulls = static_cast<bool*>(MemoryContextAlloc(answer->base.context, sizeof(bool) * definition->ncolumns));
   Datum* key = static_cast<Datum*>(MemoryContextAlloc(answer->base.context, sizeof(Datum) * answer->writer.keys));
   bool ready = false;
+  Size garbage = 0;
   while (!ready && answer->entry < entries->used) {
-    decode_entry(definition, key_set_bytes_at(entries, answer->entry),
-                 static_cast<int32>(key_set_length_at(entries, answer->entry)), recorded, nulls);
+    uint32 size = key_set_length_at(entries, answer->entry);
+    decode_entry(definition, key_set_bytes_at(entries, answer->entry), static_cast<int32>(size), recorded, nulls);
     answer->entry = key_set_next(entries, answer->entry);
     bool null = false;
     for (int i = 0; i < answer->writer.keys; i++) {
@@ -170,7 +178,11 @@ bool resolve_plain(WindowAnswer* answer, const WatchedCapture* pair) {
     if (null) continue;
     key_write(&answer->writer, key, &answer->id);
     ready = send(answer, answer->id.data, static_cast<uint32>(answer->id.len));
-    MemoryContextReset(answer->row);
+    garbage += size;
+    if (garbage > kGarbage) {
+      MemoryContextReset(answer->row);
+      garbage = 0;
+    }
   }
   pfree(recorded);
   pfree(nulls);
