@@ -56,4 +56,6 @@ INSERT INTO conveyor.option_definition (object, kind, name, type, default_value,
 ('delivery', NULL, 'retry_delay', 'interval', '"100 ms"', '1 ms', '1 min', false,
  'First wait after a failure; the following ones grow as the Fibonacci numbers do, with jitter.'),
 ('delivery', NULL, 'max_retry_delay', 'interval', '"1 min"', '100 ms', '1 h', false,
- 'Longest wait between two attempts.');
+ 'Longest wait between two attempts.'),
+('delivery', NULL, 'rebuild_keep', 'interval', '"1 d"', '0 s', '30 d', false,
+ 'How long rebuild() keeps the index that it has replaced, up to date and ready for rollback_rebuild().');

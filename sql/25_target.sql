@@ -120,7 +120,7 @@ DECLARE
 BEGIN
     PERFORM conveyor.check_owner(present.owner, 'target', target);
     SELECT string_agg(quote_ident(d.delivery), ', ' ORDER BY d.delivery) INTO deliveries
-      FROM conveyor.delivery_definition d WHERE d.target = drop_target.target;
+      FROM conveyor.delivery_definition d WHERE d.target = drop_target.target AND d.rebuild_of IS NULL;
     IF deliveries IS NOT NULL THEN
         RAISE EXCEPTION 'target "%" is in use', target
             USING ERRCODE = 'dependent_objects_still_exist',

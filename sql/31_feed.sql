@@ -126,7 +126,7 @@ DECLARE
 BEGIN
     PERFORM conveyor.check_owner(present.owner, 'feed', feed);
     SELECT string_agg(quote_ident(d.delivery), ', ' ORDER BY d.delivery) INTO deliveries
-      FROM conveyor.delivery_definition d WHERE d.feed = drop_feed.feed;
+      FROM conveyor.delivery_definition d WHERE d.feed = drop_feed.feed AND d.rebuild_of IS NULL;
     IF deliveries IS NOT NULL THEN
         RAISE EXCEPTION 'feed "%" is in use', feed
             USING ERRCODE = 'dependent_objects_still_exist',

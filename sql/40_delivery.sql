@@ -1,23 +1,27 @@
 -- 40: deliveries: one feed to one target. Definition (dumped) and state (not dumped) are separate tables.
 
 CREATE TABLE conveyor.delivery_definition (
-    delivery     text PRIMARY KEY CHECK (conveyor.is_name(delivery)),
+    delivery     text PRIMARY KEY,
     feed         text NOT NULL REFERENCES conveyor.feed_definition,
     target       text NOT NULL REFERENCES conveyor.target_definition,
     destination  text NOT NULL CHECK (octet_length(destination) BETWEEN 1 AND 255),
     options      jsonb NOT NULL CHECK (jsonb_typeof(options) = 'object'),
     owner        regrole NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- Two writers with different documents under one id would undo each other for ever.
-    UNIQUE (target, destination)
+    -- The second index of this delivery, while it is rebuilt (63): filled as a delivery of its own, under a name made from the other's.
+    rebuild_of   text UNIQUE REFERENCES conveyor.delivery_definition ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    CHECK (rebuild_of IS NOT NULL OR conveyor.is_name(delivery)),
+    CHECK (rebuild_of <> delivery)
 );
+-- Two writers with different documents under one id would undo each other for ever.
+CREATE UNIQUE INDEX delivery_definition_destination ON conveyor.delivery_definition (target, destination) WHERE rebuild_of IS NULL;
 CREATE INDEX delivery_definition_feed ON conveyor.delivery_definition (feed);
 COMMENT ON TABLE conveyor.delivery_definition IS 'which feed goes to which target; see create_delivery()';
-SELECT pg_catalog.pg_extension_config_dump('conveyor.delivery_definition', '');
+SELECT pg_catalog.pg_extension_config_dump('conveyor.delivery_definition', 'WHERE rebuild_of IS NULL');
 
 -- One row is updated in place (HOT) hundreds of times a second: room in the page, and no index on what moves.
 CREATE TABLE conveyor.delivery_state (
-    delivery              text PRIMARY KEY REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
+    delivery              text PRIMARY KEY REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
     cursor                pg_snapshot NOT NULL,                  -- everything visible here is acknowledged
     lease                 bigint NOT NULL DEFAULT 0 CHECK (lease >= 0),
     agent                 text,                                  -- holder of the lease, while its heart beats
@@ -59,6 +63,20 @@ BEGIN
                   HINT = 'SELECT delivery FROM conveyor.delivery_status lists the deliveries; conveyor.create_delivery() makes one.';
     END IF;
     RETURN definition;
+END
+$$;
+
+-- What is asked of a delivery as a whole is not asked of its second index.
+CREATE FUNCTION conveyor.check_not_beside(definition conveyor.delivery_definition) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF definition.rebuild_of IS NOT NULL THEN
+        RAISE EXCEPTION '"%" is the second index of delivery "%"', definition.delivery, definition.rebuild_of
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = format('Name the delivery itself, %L; SELECT conveyor.rollback_rebuild(%L) gives the second index up.', definition.rebuild_of, definition.rebuild_of);
+    END IF;
 END
 $$;
 
@@ -131,6 +149,7 @@ BEGIN
     SELECT d.* INTO present FROM conveyor.delivery_definition d WHERE d.delivery = create_delivery.delivery;
     IF FOUND THEN
         PERFORM conveyor.check_owner(present.owner, 'delivery', delivery);
+        PERFORM conveyor.check_not_beside(present);
         PERFORM conveyor.check_same('delivery', delivery,
             jsonb_build_object('feed', present.feed, 'target', present.target, 'destination', present.destination, 'options', present.options),
             jsonb_build_object('feed', feed, 'target', target, 'destination', destination, 'options', options),
@@ -140,7 +159,7 @@ BEGIN
     END IF;
 
     SELECT d.delivery INTO taken FROM conveyor.delivery_definition d
-     WHERE d.target = create_delivery.target AND d.destination = create_delivery.destination;
+     WHERE d.target = create_delivery.target AND d.destination = create_delivery.destination AND d.rebuild_of IS NULL;
     IF FOUND THEN
         RAISE EXCEPTION 'destination "%" of target "%" is taken', destination, target
             USING ERRCODE = 'duplicate_object', DETAIL = format('Delivery "%s" sends there.', taken),
@@ -165,6 +184,7 @@ DECLARE
     present conveyor.delivery_definition := conveyor.find_delivery(delivery);
     merged  jsonb;
 BEGIN
+    PERFORM conveyor.check_not_beside(present);
     -- Operators throttle; everything else is the owner's.
     IF options IS NOT NULL AND jsonb_typeof(options) = 'object' AND options - ARRAY['rate', 'job_lists', 'in_flight', 'batch_bytes'] = '{}' THEN
         PERFORM conveyor.check_operator(present.owner, 'delivery', delivery);
@@ -173,7 +193,7 @@ BEGIN
     END IF;
     SELECT d.* INTO present FROM conveyor.delivery_definition d WHERE d.delivery = alter_delivery.delivery FOR UPDATE;
     merged := conveyor.check_delivery_options(present.options || options);
-    UPDATE conveyor.delivery_definition d SET options = merged WHERE d.delivery = alter_delivery.delivery;
+    UPDATE conveyor.delivery_definition d SET options = merged WHERE alter_delivery.delivery IN (d.delivery, d.rebuild_of);
     PERFORM conveyor.write_journal('alter delivery', delivery, conveyor.difference(present.options, merged));
 END
 $$;

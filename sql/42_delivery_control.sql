@@ -1,5 +1,11 @@
 -- 42: what people and agents do to a running delivery: pause, resume, hold, drop.
 
+-- The delivery that fills or keeps this one's second index; NULL: it has none.
+CREATE FUNCTION conveyor.beside(delivery text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+RETURN (SELECT d.delivery FROM conveyor.delivery_definition d WHERE d.rebuild_of = beside.delivery);
+
 CREATE FUNCTION conveyor.pause_delivery(delivery text, reason text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -10,7 +16,7 @@ BEGIN
     PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
     UPDATE conveyor.delivery_state s
        SET paused_at = coalesce(s.paused_at, clock_timestamp()), paused_reason = pause_delivery.reason, updated_at = clock_timestamp()
-     WHERE s.delivery = pause_delivery.delivery;
+     WHERE s.delivery IN (pause_delivery.delivery, conveyor.beside(pause_delivery.delivery));
     PERFORM conveyor.write_journal('pause delivery', delivery, reason);
 END
 $$;
@@ -33,7 +39,7 @@ BEGIN
            index = CASE WHEN s.held_at IS NOT NULL AND EXISTS (SELECT FROM conveyor.request r
                                                                 WHERE r.delivery = s.delivery AND r.state = 'open' AND r.kind = 'resync_all' AND r.ranges = 0)
                         THEN s.index || '{"filling": true}' ELSE s.index END
-     WHERE s.delivery = resume_delivery.delivery;
+     WHERE s.delivery IN (resume_delivery.delivery, conveyor.beside(resume_delivery.delivery));
     PERFORM conveyor.write_journal('resume delivery', delivery, 'was held: ' || held);
 END
 $$;
@@ -41,6 +47,7 @@ COMMENT ON FUNCTION conveyor.resume_delivery(text) IS 'go on after pause_deliver
 
 -- drop_delivery
 --   remove_destination  also remove the index (or folder) that the delivery made; an agent does it, see destination_removal
+-- The second index of a rebuild goes in any case: nobody reads it under the destination's name.
 -- Tables touched: delivery_definition and all that hangs on it, destination_removal, journal_entry.
 CREATE FUNCTION conveyor.drop_delivery(delivery text, remove_destination boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -51,8 +58,10 @@ DECLARE
     of_target  conveyor.target_definition := conveyor.find_target(definition.target);
     index      jsonb;
 BEGIN
+    PERFORM conveyor.check_not_beside(definition);
     PERFORM conveyor.check_owner(definition.owner, 'delivery', delivery);
     SELECT s.index INTO index FROM conveyor.delivery_state s WHERE s.delivery = drop_delivery.delivery FOR UPDATE;
+    PERFORM conveyor.remove_beside(delivery, CASE WHEN NOT remove_destination THEN index ->> 'name' END);
     IF remove_destination AND index IS NOT NULL THEN
         INSERT INTO conveyor.destination_removal (delivery, kind, target, target_options, tags, destination, index, requested_by)
         VALUES (delivery, of_target.kind, of_target.target, of_target.options,
@@ -75,12 +84,13 @@ CREATE TABLE conveyor.destination_removal (
     tags            text[] NOT NULL,
     destination     text NOT NULL,
     index           jsonb NOT NULL,
+    survivor        text,                  -- the delivery's other index, which the destination's name must lead to; NULL: no matter
     requested_by    text NOT NULL,
     requested_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     agent           text,                  -- who tries, while its heart beats
     last_error      text
 );
-COMMENT ON TABLE conveyor.destination_removal IS 'destinations of dropped deliveries that an agent still has to remove';
+COMMENT ON TABLE conveyor.destination_removal IS 'destinations of dropped deliveries, and indices that a rebuild has replaced, which an agent still has to remove';
 
 -- Holds a delivery for a reason that only a person can settle.
 CREATE FUNCTION conveyor.hold(delivery text, lease bigint, reason text) RETURNS void

@@ -1,10 +1,12 @@
 -- 45: requests: documents to be sent although nothing changed. A request is filled range by range (backfill, recheck,
 -- resync_all) or page by page (keys); the both-ways kinds then sweep: what the target has and the view has not goes.
+-- `compare` goes both ways too, but looks for keys only, and sends what is missing: the last step before an index that was
+-- filled beside another takes its place.
 
 CREATE TABLE conveyor.request (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    delivery      text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
-    kind          text NOT NULL CHECK (kind IN ('backfill', 'recheck', 'resync_all', 'keys')),
+    delivery      text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
+    kind          text NOT NULL CHECK (kind IN ('backfill', 'recheck', 'resync_all', 'compare', 'keys')),
     phase         text NOT NULL DEFAULT 'fill' CHECK (phase IN ('fill', 'sweep')),
     state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'finished', 'cancelled', 'failed')),
     reason        text,
@@ -20,7 +22,7 @@ CREATE TABLE conveyor.request (
     finished_at   timestamptz,
     last_error    text,
     CHECK ((finished_at IS NULL) = (state IN ('open', 'paused'))),
-    CHECK (phase = 'fill' OR (kind IN ('recheck', 'resync_all') AND exhausted))
+    CHECK (phase = 'fill' OR (kind IN ('recheck', 'resync_all', 'compare') AND exhausted))
 ) WITH (fillfactor = 50);
 -- One of a kind at a time; a new one replaces it. Keys may queue up.
 CREATE UNIQUE INDEX request_open ON conveyor.request (delivery, kind) WHERE state IN ('open', 'paused') AND kind <> 'keys';
@@ -72,7 +74,7 @@ BEGIN
         UPDATE conveyor.request r
            SET state = 'cancelled', finished_at = clock_timestamp(), last_error = 'replaced by a newer request'
          WHERE r.delivery = open_request.delivery AND r.state IN ('open', 'paused') AND r.kind <> 'keys'
-           AND (r.kind = open_request.kind OR (open_request.kind = 'recheck' AND r.kind IN ('backfill', 'resync_all')))
+           AND (r.kind = open_request.kind OR (open_request.kind = 'recheck' AND r.kind IN ('backfill', 'resync_all', 'compare')))
         RETURNING r.id
     )
     DELETE FROM conveyor.request_range g USING replaced WHERE g.request = replaced.id;
@@ -229,11 +231,12 @@ BEGIN
         RAISE EXCEPTION 'cannot % request %: it is %', action, id, present.state
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   HINT = format('Run SELECT conveyor.resync_all(%L) or conveyor.resync(%L, keys) for a new one.', present.delivery, present.delivery);
-    ELSIF destination = 'cancelled' AND present.kind IN ('backfill', 'recheck') THEN
+    ELSIF destination = 'cancelled' AND present.kind IN ('backfill', 'recheck', 'compare') THEN
         RAISE EXCEPTION 'cannot cancel request %: a % must be finished', id, present.kind
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = 'Without it nobody could say whether the target has every document.',
-                  HINT = format('Run SELECT conveyor.pause_resync(%s) to stop it for now, or SELECT conveyor.drop_delivery(%L).', id, present.delivery);
+                  HINT = format('Run SELECT conveyor.pause_resync(%s) to stop it for now, or SELECT conveyor.%s(%L).', id,
+                                CASE WHEN definition.rebuild_of IS NULL THEN 'drop_delivery' ELSE 'rollback_rebuild' END, coalesce(definition.rebuild_of, present.delivery));
     END IF;
     UPDATE conveyor.request r
        SET state = destination, finished_at = CASE WHEN destination = 'cancelled' THEN clock_timestamp() END

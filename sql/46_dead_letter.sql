@@ -1,7 +1,7 @@
 -- 46: dead letters: documents that a target refused, kept with the reason until someone settles them.
 
 CREATE TABLE conveyor.dead_letter_store (
-    delivery  text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
+    delivery  text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
     key       text NOT NULL,
     type      text NOT NULL,
     reason    text NOT NULL,

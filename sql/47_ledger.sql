@@ -8,7 +8,7 @@
 
 -- Leases that have sent anything; the present one has ended_at NULL, and its bound stands in delivery_state.oldest_version.
 CREATE TABLE conveyor.sender (
-    delivery        text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
+    delivery        text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
     lease           bigint NOT NULL,
     agent           text NOT NULL,
     oldest_version  bigint,                              -- set when the lease ends
@@ -20,7 +20,7 @@ CREATE TABLE conveyor.sender (
 COMMENT ON TABLE conveyor.sender IS 'leases whose requests may still be under way';
 
 CREATE TABLE conveyor.delete_ledger (
-    delivery    text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE,
+    delivery    text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
     key         text NOT NULL,
     version     bigint NOT NULL,
     entered_at  timestamptz NOT NULL DEFAULT clock_timestamp()

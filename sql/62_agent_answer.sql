@@ -128,14 +128,21 @@ BEGIN
                    'columns', f.columns,
                    'requests', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'kind', r.kind, 'phase', r.phase, 'state', r.state,
                                                                              'at_least', r.at_least::text,
-                                                                             'untouched', r.kind <> 'keys' AND r.phase = 'fill' AND r.ranges =
+                                                                             'untouched', r.kind NOT IN ('keys', 'compare') AND r.phase = 'fill' AND r.ranges =
                                                                                  (SELECT count(*) FROM conveyor.request_range g WHERE g.request = r.id))
                                                           ORDER BY r.id), '[]')
                                   FROM conveyor.request r WHERE r.delivery = s.delivery AND r.state IN ('open', 'paused')),
                    'cursor', s.cursor::text,
                    'epoch', i.epoch,
                    'orphans', EXISTS (SELECT FROM conveyor.sender e WHERE e.delivery = s.delivery AND e.ended_at IS NOT NULL)
-                              AND EXISTS (SELECT conveyor.orphans(s.delivery))) ORDER BY s.delivery), '[]')
+                              AND EXISTS (SELECT conveyor.orphans(s.delivery)),
+                   'known_as', coalesce(d.rebuild_of, d.delivery),
+                   'rebuild', (SELECT jsonb_build_object('state', r.state, 'beside', d.rebuild_of IS NOT NULL, 'index', own.name,
+                                                         'other', CASE own.name WHEN r.old_index THEN r.new_index ELSE r.old_index END,
+                                                         'named', d.rebuild_of IS NULL AND r.state NOT IN ('switching', 'rolling_back'))
+                                 FROM conveyor.index_rebuild r
+                                CROSS JOIN LATERAL (SELECT coalesce(s.index ->> 'name', r.new_index)) AS own(name)
+                                WHERE r.delivery = coalesce(d.rebuild_of, d.delivery) AND r.beside IS NOT NULL)) ORDER BY s.delivery), '[]')
           FROM conveyor.delivery_state s
           JOIN conveyor.delivery_definition d USING (delivery)
           JOIN target t USING (target)
@@ -159,7 +166,10 @@ BEGIN
         SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'id', r.id, 'delivery', r.delivery, 'target', r.target, 'kind', r.kind, 'destination', r.destination, 'index', r.index,
                    'target_options', conveyor.option_defaults('target', r.kind) || conveyor.given_options('target', r.kind, r.target_options),
-                   'secret', coalesce(r.target_options ->> 'secret', r.target)) ORDER BY r.id), '[]')
+                   'secret', coalesce(r.target_options ->> 'secret', r.target),
+                   'survivor', coalesce((SELECT s.index ->> 'name' FROM conveyor.delivery_definition d JOIN conveyor.delivery_state s USING (delivery)
+                                          WHERE r.survivor IS NOT NULL AND d.delivery = r.delivery AND (d.target, d.destination) = (r.target, r.destination)),
+                                        r.survivor)) ORDER BY r.id), '[]')
           FROM conveyor.destination_removal r
          WHERE r.agent = agent_removals.agent AND (SELECT i.confirmed FROM conveyor.identity i));
 END
@@ -180,7 +190,8 @@ BEGIN
     END IF;
     DELETE FROM conveyor.destination_removal r WHERE r.id = removal_done.id AND r.agent = removal_done.agent RETURNING r.* INTO removed;
     IF FOUND THEN
-        PERFORM conveyor.write_journal('remove destination', removed.delivery, format('%s in target %s', removed.destination, removed.target), 'agent ' || agent);
+        PERFORM conveyor.write_journal('remove destination', removed.delivery,
+            format('%s in target %s', CASE WHEN removed.survivor IS NULL THEN removed.destination ELSE 'index ' || (removed.index ->> 'name') END, removed.target), 'agent ' || agent);
     END IF;
 END
 $$;

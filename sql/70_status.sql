@@ -73,7 +73,8 @@ SELECT d.delivery,
        fill.keys_total AS documents_total,
        CASE WHEN doubt.open AND live.agent IS NOT NULL AND s.paused_at IS NULL AND s.held_at IS NULL
             THEN conveyor.time_left(fill.keys_done, fill.keys_total, s.documents_per_second) END AS eta,
-       s.started_at
+       s.started_at,
+       conveyor.rebuild_shown(d.delivery) AS rebuild
   FROM conveyor.delivery_definition d
   JOIN conveyor.delivery_state s USING (delivery)
  CROSS JOIN conveyor.identity i
@@ -82,6 +83,7 @@ SELECT d.delivery,
  CROSS JOIN LATERAL conveyor.filling(d.delivery) AS fill
  CROSS JOIN LATERAL (SELECT fill.state IN ('open', 'paused') IS TRUE OR s.stale_at IS NOT NULL OR NOT i.confirmed OR conveyor.index_filling(s.index)) AS doubt(open)
   LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
+ WHERE d.rebuild_of IS NULL
  ORDER BY d.delivery;
 COMMENT ON VIEW conveyor.delivery_status IS
     'how every delivery fares; pending counts captured keys before fan-out, lag is the age of the oldest undelivered change, eta is the time left';
@@ -108,6 +110,36 @@ SELECT r.id,
   LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
  ORDER BY r.id;
 COMMENT ON VIEW conveyor.resync_status IS 'backfills, re-checks and resyncs: planned, running, sweeping, paused, finished, cancelled or failed';
+
+CREATE VIEW conveyor.rebuild_status AS
+SELECT r.id,
+       r.delivery,
+       r.state,
+       CASE WHEN r.state IN ('filling', 'verifying') THEN conveyor.percent(work.keys_done, work.keys_total, false) END AS percent,
+       CASE WHEN r.state IN ('filling', 'verifying') AND live.agent IS NOT NULL
+            THEN conveyor.time_left(work.keys_done, work.keys_total, s.documents_per_second) END AS eta,
+       r.old_index,
+       r.new_index,
+       CASE WHEN r.beside IS NOT NULL THEN conveyor.rebuild_refused(r.delivery) END AS documents_refused,
+       CASE WHEN r.beside IS NULL THEN NULL
+            WHEN r.state = 'held' THEN r.reason
+            WHEN s.paused_at IS NOT NULL THEN concat_ws(': ', 'paused', s.paused_reason)
+            WHEN s.held_at IS NOT NULL THEN s.held_reason
+            WHEN live.agent IS NULL AND r.state NOT IN ('kept', 'rolled_back') THEN 'no agent works on it'
+            ELSE nullif(concat_ws('; ', s.throttle, 're-check: ' || s.stale_reason), '') END AS throttle,
+       s.last_error,
+       CASE r.state WHEN 'kept' THEN r.switched_at + conveyor.rebuild_keep(r.delivery) END AS kept_until,
+       r.requested_by,
+       r.asked_at,
+       r.switched_at,
+       r.finished_at
+  FROM conveyor.index_rebuild r
+  LEFT JOIN conveyor.delivery_state s ON s.delivery = r.beside
+  LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
+ CROSS JOIN LATERAL conveyor.rebuild_request(r.beside) AS work
+ ORDER BY r.id;
+COMMENT ON VIEW conveyor.rebuild_status IS
+    'rebuilds: asked, filling, verifying, held, switching, kept (both indices are live), rolling_back, rolled_back, dropped or cancelled';
 
 CREATE VIEW conveyor.agent_status AS
 SELECT a.agent,

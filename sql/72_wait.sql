@@ -11,7 +11,7 @@ DECLARE
     upto     CONSTANT pg_snapshot := conveyor.latest_snapshot();
     deadline CONSTANT timestamptz := clock_timestamp() + timeout;
     of_feed  text;
-    reached  pg_snapshot;
+    reached  pg_snapshot[];
     pause    float8 := 0.002;      -- seconds; grows to 50 ms
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
@@ -27,14 +27,15 @@ BEGIN
 
     LOOP
         -- One statement, one snapshot: the cursor together with whether it tells all.
-        SELECT s.cursor INTO reached
+        -- While the destination's name goes over to the other index, readers may see either: then both count.
+        SELECT array_agg(s.cursor) INTO reached
           FROM conveyor.delivery_state s CROSS JOIN conveyor.identity i
-         WHERE s.delivery = wait_delivered.delivery
+         WHERE s.delivery = ANY (conveyor.readable(wait_delivered.delivery))
            AND s.stale_at IS NULL AND NOT conveyor.index_filling(s.index) AND i.confirmed AND i.timeline = conveyor.timeline()
            AND NOT EXISTS (SELECT FROM conveyor.request r
                             WHERE r.delivery = s.delivery AND r.kind IN ('backfill', 'recheck') AND r.state IN ('open', 'paused'));
-        IF FOUND THEN
-            IF NOT conveyor.log_has_pending(reached, conveyor.feed_captures(of_feed), upto) THEN
+        IF cardinality(reached) = cardinality(conveyor.readable(delivery)) THEN
+            IF NOT EXISTS (SELECT FROM unnest(reached) AS r(cursor) WHERE conveyor.log_has_pending(r.cursor, conveyor.feed_captures(of_feed), upto)) THEN
                 RETURN true;
             END IF;
         ELSE

@@ -12,16 +12,16 @@ GRANT USAGE ON SCHEMA conveyor TO conveyor_reader, conveyor_operator, conveyor_a
 DO $$
 DECLARE
     -- Whoever reads; the functions are those that the views call.
-    views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
+    views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'rebuild_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
-                                       'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'throttle_kind'];
-    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
+                                       'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'rebuild_transition', 'throttle_kind'];
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'rebuild_shown', 'rebuild_request', 'rebuild_refused', 'rebuild_keep', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
                                        'job_option', 'follow_lag', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch',
                                        'create_delivery', 'alter_delivery', 'drop_delivery', 'pause_delivery', 'resume_delivery',
-                                       'resync', 'resync_all', 'pause_resync', 'resume_resync', 'cancel_resync',
+                                       'resync', 'resync_all', 'rebuild', 'resume_rebuild', 'rollback_rebuild', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',
                                        'create_migration', 'add_job', 'alter_migration', 'alter_job', 'drop_migration',
                                        'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement',
@@ -41,7 +41,7 @@ DECLARE
     -- What the agent calls (docs/internals.md, section 3), and no more.
     agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'renew_lease', 'fence', 'advance', 'range_claim', 'range_finish',
                                        'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
-                                       'store_index', 'removal_done', 'tick', 'latest_snapshot', 'snapshot_version',
+                                       'rebuild_next', 'rebuild_turned', 'store_index', 'removal_done', 'tick', 'latest_snapshot', 'snapshot_version',
                                        'window_keys', 'fetch_keys', 'fetch_range', 'range_keys', 'absent_keys'];
     name text;
     routine regprocedure;

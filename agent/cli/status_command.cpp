@@ -25,7 +25,8 @@ const Question deliveries{
     {"deliveries",
      "SELECT delivery, state, percent::text || ' %', pending, date_trunc('milliseconds', lag), documents_sent, "
      "documents_deleted, dead_letters, round(documents_per_second::numeric, 1), eta, agent, "
-     "coalesce(throttle, last_error) FROM conveyor.delivery_status ORDER BY delivery"},
+     "nullif(concat_ws('; ', coalesce(throttle, last_error), 'rebuild ' || rebuild), '') FROM conveyor.delivery_status "
+     "ORDER BY delivery"},
     {"delivery", "state", "done", "pending", "lag", "sent", "deleted", "dead", "per s", "eta", "agent", "note"}};
 
 const Question agents{{"agents",

@@ -186,9 +186,11 @@ IndexPlan plan_index(const std::vector<Column>& columns, const std::string& inde
   Json create(json_object());
   json_object_set_new(create.get(), "settings", settings.release());
   json_object_set_new(create.get(), "mappings", mappings.release());
-  if (!aliases.name.empty())
-    json_object_set_new(create.get(), "aliases",
-                        json_pack("{s:{},s:{s:b}}", aliases.name.c_str(), aliases.write.c_str(), "is_hidden", 1));
+  if (!aliases.write.empty()) {
+    json_t* made = json_pack("{s:{s:b}}", aliases.write.c_str(), "is_hidden", 1);
+    if (!aliases.name.empty()) json_object_set_new(made, aliases.name.c_str(), json_object());
+    json_object_set_new(create.get(), "aliases", made);
+  }
   return {to_text(create.get()), to_text(restore.get())};
 }
 

@@ -37,6 +37,8 @@ const Statement renew_lease_call{"renew_lease", "SELECT conveyor.renew_lease($1,
 const Statement mark_stale_call{"mark_stale", "SELECT conveyor.mark_stale($1, $2::bigint, $3)"};
 const Statement hold_call{"hold", "SELECT conveyor.hold($1, $2::bigint, $3)"};
 const Statement store_index_call{"store_index", "SELECT conveyor.store_index($1, $2::bigint, $3::jsonb)"};
+const Statement rebuild_next_call{"rebuild_next", "SELECT conveyor.rebuild_next($1, $2::bigint)"};
+const Statement rebuild_turned_call{"rebuild_turned", "SELECT conveyor.rebuild_turned($1, $2::bigint)"};
 
 std::optional<std::string> snapshot(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional<std::string>(text);
@@ -206,5 +208,14 @@ void PostgresStore::mark_stale(const std::string& reason) { call(mark_stale_call
 void PostgresStore::hold(const std::string& reason) { call(hold_call, {delivery_, lease_, reason}); }
 
 void PostgresStore::store_index(const std::string& index) { call(store_index_call, {delivery_, lease_, index}); }
+
+std::optional<Turning> PostgresStore::rebuild_next() {
+  const auto text = call(rebuild_next_call, {delivery_, lease_}).get(0);
+  if (!text) return std::nullopt;
+  const Json turning = parse_json(*text);
+  return Turning{string_member(turning.get(), "to"), string_member(turning.get(), "from")};
+}
+
+void PostgresStore::rebuild_turned() { call(rebuild_turned_call, {delivery_, lease_}); }
 
 }  // namespace conveyor

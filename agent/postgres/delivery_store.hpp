@@ -31,6 +31,8 @@ class PostgresStore : public Store {
   void mark_stale(const std::string& reason) override;
   void hold(const std::string& reason) override;
   void store_index(const std::string& index) override;
+  std::optional<Turning> rebuild_next() override;
+  void rebuild_turned() override;
   void set_fetch_timeout(std::chrono::milliseconds timeout) override { fetch_timeout_ = timeout; }
 
  private:

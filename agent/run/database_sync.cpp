@@ -134,10 +134,11 @@ void Database::take(DeliverySpec spec) {
   held.state = spec.state;
   const std::string delivery = spec.delivery, target = spec.target;
   const std::int64_t lease = spec.lease;
+  const std::string origin = origin_ + "/" + spec.known_as;
   held.runner = std::make_unique<Runner>(
       std::move(spec),
       [&](std::stop_token stop) { return std::make_unique<PostgresStore>(pool_, delivery, lease, target, stop); },
-      *place.value, origin_ + "/" + delivery);
+      *place.value, origin);
   std::lock_guard lock(mutex_);
   refused_.erase(delivery);
   held_.emplace(delivery, std::move(held));

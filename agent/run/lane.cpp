@@ -49,6 +49,7 @@ std::string Lane::cursor() const {
 
 void Lane::advance(const std::string& until, const Checkpoint& checkpoint) {
   store.advance(until, checkpoint);
+  if (until.empty()) return;
   std::lock_guard lock(mutex_);
   cursor_ = until;
 }

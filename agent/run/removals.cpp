@@ -19,6 +19,7 @@ void Removals::begin(const json_t* removal, const std::string& origin) {
   destination.delivery = string_member(removal, "delivery");
   destination.name = string_member(removal, "destination");
   destination.origin = origin + "/" + destination.delivery;
+  destination.other = string_member(removal, "survivor");
   if (const Json state = parse_json(index)) destination.index = string_member(state.get(), "name");
   under_way_.emplace(id, std::async(std::launch::async, [=, this]() -> std::optional<std::string> {
                        const auto place = targets_.find(kind, options, secret);

@@ -107,7 +107,7 @@ bool Runner::has_work_locked() const {
   if (shutting_down_ || !spec_.may_work()) return false;
   // What workers of a destination that went missing still record, they record before it is made anew.
   if (!prepared_ || renewal_due_locked()) return working_ == 0;
-  return changed_ || (filling_index_ && !spec_.filling());
+  return changed_ || (filling_index_ && !spec_.filling()) || rebuild_due_locked();
 }
 
 void Runner::run() {
@@ -124,6 +124,7 @@ void Runner::run() {
       prepare();
       finish_fill();
       drain();
+      rebuild_step();
       renew_lease();
       backoff.reset();
     } catch (...) {
@@ -142,11 +143,16 @@ void Runner::prepare() {
     if (prepared_) return;
     fill = spec_.about_to_fill();
     destination = {spec_.delivery, spec_.destination, {}, spec_.options, spec_.columns, origin_};
+    destination.known_as = spec_.known_as;
+    destination.planned = spec_.rebuild.index;
+    destination.other = spec_.rebuild.other;
+    destination.named = spec_.rebuild.named;
     stored = index_;
   }
   const IndexState state = value_of(lane_->target.prepare(destination, stored, fill));
   failpoint("after_prepare");
   if (state != stored) {
+    if (!destination.planned.empty()) failpoint("rebuild_index_made");
     store_->store_index(state);
     spdlog::info("event=prepared delivery={} index={}", log_text(lane_->delivery), log_text(destination.index));
   }

@@ -85,6 +85,11 @@ class Runner {
   void lease_ended();
   void index_became(const std::string& index);
 
+  // runner_rebuild.cpp
+  bool rebuild_due_locked() const;
+  void rebuild_step();
+  void turn(const Turning& turning, const std::string& own, const std::string& other);
+
   // runner_requests.cpp
   void start_workers_locked();
   std::optional<Job> pick_locked(int others);
@@ -121,7 +126,8 @@ class Runner {
   bool found_ = false;    // a poll saw that there is
   bool draining_ = false, shutting_down_ = false;
   std::atomic<bool> lost_{false};
-  Time moved_at_{};  // when the last window ended
+  Time moved_at_{};    // when the last window ended
+  Time rebuild_at_{};  // when the rebuild is looked at next
   // Requests: with nothing to hand out until the next update(); being worked on by one thread; swept.
   std::set<std::int64_t> exhausted_, taken_, over_;
   std::list<std::pair<std::int64_t, Range>> left_;  // ranges of ours that came to nothing, to be done again

@@ -84,7 +84,9 @@ void Runner::perform(Job& job) {
         return;
       }
       std::optional<Turn> turn(std::in_place, *this);
-      const std::string phase = fill_range(*lane_, id, *job.range, [&] { turn.reset(); });
+      const std::string phase = job.request.kind == "compare"
+                                    ? compare_range(*lane_, id, *job.range)
+                                    : fill_range(*lane_, id, *job.range, [&] { turn.reset(); });
       std::lock_guard lock(mutex_);
       for (Request& request : spec_.requests)
         if (request.id == id) request.phase = phase;

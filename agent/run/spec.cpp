@@ -23,6 +23,12 @@ Request parse_request(const json_t* object) {
           required(object, "state"),    string_member(object, "at_least"), boolean_member(object, "untouched")};
 }
 
+Rebuild parse_rebuild(const json_t* object) {
+  if (!json_is_object(object)) return {};
+  return {required(object, "state"), boolean_member(object, "beside"), string_member(object, "index"),
+          string_member(object, "other"), boolean_member(object, "named")};
+}
+
 }  // namespace
 
 DeliverySpec parse_delivery(const json_t* object) {
@@ -42,6 +48,8 @@ DeliverySpec parse_delivery(const json_t* object) {
   spec.cursor = string_member(object, "cursor");
   spec.epoch = integer_member(object, "epoch");
   spec.orphans = boolean_member(object, "orphans");
+  spec.known_as = string_member(object, "known_as", spec.delivery);
+  spec.rebuild = parse_rebuild(json_object_get(object, "rebuild"));
   std::size_t i;
   const json_t* item;
   json_array_foreach(json_object_get(object, "columns"), i, item) spec.columns.push_back(parse_column(item));
@@ -67,7 +75,8 @@ DeliverySpec parse_delivery(const json_t* object) {
 }
 
 bool DeliverySpec::filling() const {
-  return std::ranges::any_of(requests, [](const Request& r) { return r.phase == "fill" && r.kind != "keys"; });
+  return std::ranges::any_of(
+      requests, [](const Request& r) { return r.phase == "fill" && r.kind != "keys" && r.kind != "compare"; });
 }
 
 bool DeliverySpec::about_to_fill() const {

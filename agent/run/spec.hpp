@@ -14,7 +14,7 @@ namespace conveyor {
 
 struct Request {
   std::int64_t id = 0;
-  std::string kind;   // backfill, recheck, resync_all, keys
+  std::string kind;   // backfill, recheck, resync_all, compare, keys
   std::string phase;  // fill, sweep
   std::string state;  // open, paused, …
   std::string at_least;
@@ -22,6 +22,17 @@ struct Request {
 
   bool open() const { return state == "open"; }
   bool operator==(const Request&) const = default;
+};
+
+// The rebuild that a delivery is in, as one of its two indices sees it.
+struct Rebuild {
+  std::string state;    // asked, filling, verifying, …; empty: there is none
+  bool beside = false;  // this is the second index's delivery, whose agent takes the rebuild forward
+  std::string index;    // this one's index, also before it is made
+  std::string other;    // the other one's
+  bool named = true;    // the destination's name may be led to this index
+
+  bool resting() const { return state == "kept" || state == "rolled_back"; }
 };
 
 struct DeliverySpec {
@@ -38,6 +49,8 @@ struct DeliverySpec {
   std::string cursor;
   std::int64_t epoch = 0;
   bool orphans = false;
+  std::string known_as;  // the delivery that the destination belongs to: another one for a second index
+  Rebuild rebuild;
 
   // Options that the agent itself acts on; the database has checked their limits.
   std::size_t batch_bytes = 5u << 20;

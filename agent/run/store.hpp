@@ -50,6 +50,11 @@ struct RequestedKeys {
   std::int64_t upto = 0;  // the number of the last of them
 };
 
+// A step of a rebuild: the destination's name is to go over from one index to the other.
+struct Turning {
+  std::string to, from;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -76,6 +81,9 @@ class Store {
   virtual void mark_stale(const std::string& reason) = 0;
   virtual void hold(const std::string& reason) = 0;
   virtual void store_index(const std::string& index) = 0;
+  // What the rebuild waits for its agent to do; nothing: it does not.
+  virtual std::optional<Turning> rebuild_next() = 0;
+  virtual void rebuild_turned() = 0;
   virtual void set_fetch_timeout(std::chrono::milliseconds timeout) = 0;
 };
 

@@ -1,7 +1,9 @@
 #include "run/work.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -19,6 +21,22 @@ void record(Lane& lane, Carrier& carrier) {
   lane.advance({}, carrier.take_checkpoint());
 }
 
+// What becomes of a request with this range.
+std::string finish_range(Lane& lane, std::int64_t request, const Range& range, std::int64_t keys,
+                         const Checkpoint& checkpoint) {
+  failpoint("before_range_finish");
+  std::string phase = lane.store.range_finish(request, range.number, keys, checkpoint);
+  failpoint("after_range_finish");
+  return phase;
+}
+
+template <typename T>
+T asked(Result<T> answer, const std::string& doing) {
+  if (answer) return std::move(*answer.value);
+  if (answer.failure.outcome == Outcome::hold) throw Held(answer.failure.reason);
+  throw TargetTrouble("could not " + doing + ": " + answer.failure.reason);
+}
+
 void deliver_pages(Lane& lane, Carrier& carrier, const std::vector<std::string>& keys, const std::string& at_least) {
   const auto size = static_cast<std::size_t>(lane.limits().page_keys);
   for (std::size_t at = 0; at < keys.size(); at += size) {
@@ -27,6 +45,52 @@ void deliver_pages(Lane& lane, Carrier& carrier, const std::vector<std::string>&
                  at_least);
     if (carrier.behind()) carrier.settle();
     if (carrier.checkpoint_due()) record(lane, carrier);
+  }
+}
+
+std::vector<std::string> absent_of(Lane& lane, const std::vector<std::string>& keys, const std::string& at_least) {
+  std::vector<std::string> absent;
+  if (keys.empty()) return absent;
+  const auto answer = lane.store.absent_keys(keys, at_least);
+  read_keys(*answer, SIZE_MAX, [&](std::vector<std::string> page) { absent = std::move(page); });
+  return absent;
+}
+
+// Those of the keys that the target does not have.
+std::vector<std::string> lacking(Lane& lane, const std::vector<std::string>& keys) {
+  const std::vector<bool> there = asked(lane.target.have_ids(lane.destination(), keys), "look for ids in the target");
+  std::vector<std::string> lacking;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (!there[i]) lacking.push_back(keys[i]);
+  return lacking;
+}
+
+void take_away(std::vector<std::string>& keys, std::vector<std::string> others) {
+  std::ranges::sort(others);
+  std::erase_if(keys, [&](const std::string& key) { return std::ranges::binary_search(others, key); });
+}
+
+// Keys that the target lacks are delivered, and then looked for again. That one is still lacking is right where the
+// view has it no longer, or the target refuses it. Writers may bring a row back in between, but not every time.
+void deliver_lacking(Lane& lane, std::vector<std::string> keys, const std::string& at_least) {
+  constexpr int most_times = 5;
+  for (int times = 1; !keys.empty(); ++times) {
+    if (times > most_times)
+      throw Held(
+          fmt::format("the target took {} documents and does not have them, such as \"{}\": does the index drop them "
+                      "(option index.settings, a pipeline)?",
+                      keys.size(), keys.front()));
+    if (lane.winding_down) throw LeftIncomplete();
+    Carrier carrier(lane);
+    deliver_pages(lane, carrier, keys, at_least);
+    carrier.settle();
+    const Checkpoint checkpoint = carrier.take_checkpoint();
+    lane.advance({}, checkpoint);
+    std::vector<std::string> refused;
+    for (const DeadLetter& letter : checkpoint.dead) refused.push_back(letter.key);
+    take_away(keys, std::move(refused));
+    keys = lacking(lane, keys);
+    take_away(keys, absent_of(lane, keys, at_least));
   }
 }
 
@@ -93,11 +157,37 @@ std::string fill_range(Lane& lane, std::int64_t request, const Range& range, con
   has_read();
   carrier.settle();
   while (carrier.checkpoint_due()) record(lane, carrier);
-  failpoint("before_range_finish");
-  const std::string phase =
-      lane.store.range_finish(request, range.number, carrier.handled(), carrier.take_checkpoint());
-  failpoint("after_range_finish");
-  return phase;
+  return finish_range(lane, request, range, carrier.handled(), carrier.take_checkpoint());
+}
+
+std::string compare_range(Lane& lane, std::int64_t request, const Range& range) {
+  // The keys are read to their end before anything is asked of the target, if they are not too many.
+  constexpr std::size_t most_keys = 100'000;
+  const auto size = static_cast<std::size_t>(lane.limits().page_keys);
+  std::vector<std::vector<std::string>> pages;
+  std::int64_t compared = 0;
+  std::size_t sent = 0;
+  const auto compare = [&] {
+    for (const std::vector<std::string>& page : pages) {
+      if (lane.winding_down) throw LeftIncomplete();
+      const std::vector<std::string> keys = lacking(lane, page);
+      sent += keys.size();
+      deliver_lacking(lane, keys, range.at_least);
+      compared += static_cast<std::int64_t>(page.size());
+    }
+    pages.clear();
+  };
+  auto answer = lane.store.range_keys(range);
+  read_keys(*answer, size, [&](std::vector<std::string> page) {
+    pages.push_back(std::move(page));
+    if (pages.size() * size >= most_keys) compare();
+  });
+  answer.reset();
+  compare();
+  spdlog::info("event=compared delivery={} keys={} lacking={}", log_text(lane.delivery), compared, sent);
+  Checkpoint nothing;
+  nothing.settled_below = lane.versions->settled_below();
+  return finish_range(lane, request, range, compared, nothing);
 }
 
 void sweep(Lane& lane, const Request& request) {
@@ -106,22 +196,14 @@ void sweep(Lane& lane, const Request& request) {
     const Destination destination = lane.destination();
     std::string position;
     do {
-      const auto page = lane.target.list_ids(destination, position);
-      if (!page) {
-        if (page.failure.outcome == Outcome::hold) throw Held(page.failure.reason);
-        throw TargetTrouble("could not list the ids in the target: " + page.failure.reason);
-      }
-      std::vector<std::string> absent;
-      if (!page.value->ids.empty()) {
-        const auto answer = lane.store.absent_keys(page.value->ids, request.at_least);
-        read_keys(*answer, SIZE_MAX, [&](std::vector<std::string> keys) { absent = std::move(keys); });
-      }
-      deliver_pages(lane, carrier, absent, request.at_least);
-      position = page.value->position;
+      const IdPage page = asked(lane.target.list_ids(destination, position), "list the ids in the target");
+      deliver_pages(lane, carrier, absent_of(lane, page.ids, request.at_least), request.at_least);
+      position = page.position;
       if (lane.winding_down) throw LeftIncomplete();
     } while (!position.empty());
     record(lane, carrier);
   }
+  failpoint("before_sweep_finish");
   lane.store.sweep_finish(request.id);
 }
 

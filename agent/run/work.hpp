@@ -27,6 +27,10 @@ Drained drain_window(Lane& lane, int fetchers, bool move_anyway);
 // only the target's answers are waited for: by then the next range can be read.
 std::string fill_range(Lane& lane, std::int64_t request, const Range& range, const std::function<void()>& has_read);
 
+// The same of a `compare` request: which keys of the range does the target lack? Those are delivered. Throws Held where
+// the target took a document and does not have it.
+std::string compare_range(Lane& lane, std::int64_t request, const Range& range);
+
 // What the target has and the view has not, goes there too; ends the request.
 void sweep(Lane& lane, const Request& request);
 

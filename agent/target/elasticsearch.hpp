@@ -17,6 +17,7 @@
 
 #include "decide/concurrency.hpp"
 #include "decide/fair_queue.hpp"
+#include "decide/json.hpp"
 #include "decide/nodes.hpp"
 #include "http/client.hpp"
 #include "target/elasticsearch_options.hpp"
@@ -37,6 +38,9 @@ class Elasticsearch final : public Target {
   bool can_list_ids() const override { return true; }
   Result<IdPage> list_ids(const Destination& destination, const std::string& position) override;
   Result<bool> remove_destination(const Destination& destination, const IndexState& stored) override;
+  Result<std::vector<bool>> have_ids(const Destination& destination, const std::vector<std::string>& ids) override;
+  Result<std::string> unready(const Destination& destination, const std::string& other) override;
+  Result<bool> lead_name(const Destination& destination, const std::string& to, const std::string& from) override;
   void reconfigure(const std::string& options) override;
   std::string condition() const override;
 
@@ -96,13 +100,22 @@ class Elasticsearch final : public Target {
   // elasticsearch_index.cpp
   struct Found {
     std::string uuid;
-    bool has_aliases = false;
+    bool has_name = false, has_write = false;
+    Json aliases;  // by name, as they are defined
   };
   Result<std::optional<Found>> look(const Destination& destination, const std::string& index);
-  Result<bool> name_is_free(const Destination& destination, const std::string& index);
-  Result<bool> point_aliases(const Destination& destination, const std::string& index);
-  Result<IndexState> create(const Destination& destination, const std::string& index, bool will_fill);
+  Result<std::vector<std::string>> named_indices(const Destination& destination);
+  Result<bool> add_aliases(const Destination& destination, const std::string& index, bool named);
+  Result<bool> change_aliases(json_t* actions, const std::string& doing);
+  Result<IndexState> create(const Destination& destination, const std::string& index, bool named, bool will_fill);
   Result<IndexState> adopt(const Destination& destination, const std::string& index, bool will_fill);
+
+  // elasticsearch_rebuild.cpp
+  struct Copies {
+    double active = 0, wished = 0;  // of each shard
+    bool moving = false;            // one is being made
+  };
+  Result<std::optional<Copies>> copies_of(const std::string& index);
 
   const std::string secret_;
   Nodes nodes_;

@@ -53,6 +53,10 @@ std::string index_options(const Destination& destination) {
   return index && !json_is_null(index) ? to_text(index) : "{}";
 }
 
+const std::string& known_as(const Destination& destination) {
+  return destination.known_as.empty() ? destination.delivery : destination.known_as;
+}
+
 template <typename T>
 Result<T> fail(Outcome outcome, std::string reason) {
   return {std::nullopt, {outcome, std::move(reason)}};
@@ -71,41 +75,50 @@ Result<std::optional<Elasticsearch::Found>> Elasticsearch::look(const Destinatio
   const Json json = parse_json(answer.value->body);
   if (!is_ours(json.get(), index, destination.origin))
     return fail<std::optional<Found>>(Outcome::hold, not_ours(index, destination.delivery));
-  const json_t* aliases = json_object_get(json_object_get(json.get(), index.c_str()), "aliases");
-  return {Found{uuid_of(json.get(), index), json_object_get(aliases, destination.name.c_str()) != nullptr &&
-                                                json_object_get(aliases, write_alias(index).c_str()) != nullptr},
-          {}};
+  json_t* aliases = json_object_get(json_object_get(json.get(), index.c_str()), "aliases");
+  Found found;
+  found.uuid = uuid_of(json.get(), index);
+  found.has_name = json_object_get(aliases, destination.name.c_str()) != nullptr;
+  found.has_write = json_object_get(aliases, write_alias(index).c_str()) != nullptr;
+  found.aliases.reset(aliases ? json_incref(aliases) : json_object());
+  return {std::optional<Found>(std::move(found)), {}};
 }
 
-// Looks what stands under the destination's name: nothing or our index is right.
-Result<bool> Elasticsearch::name_is_free(const Destination& destination, const std::string& index) {
+// The indices that the destination's name leads to: none or ours are right, everything else is a Failure.
+Result<std::vector<std::string>> Elasticsearch::named_indices(const Destination& destination) {
+  using Names = std::vector<std::string>;
   Result<Answer> answer = ask("GET", "/" + url_segment(destination.name) + "/_alias");
   if (!answer) return {std::nullopt, answer.failure};
-  if (answer.value->status == 404) return {true, {}};
+  if (answer.value->status == 404) return {Names(), {}};
   if (answer.value->status != 200)
     return {std::nullopt, failure_of(*answer.value, fmt::format("look at alias \"{}\"", destination.name))};
   const Json found = parse_json(answer.value->body);
+  Names names;
   const char* name;
   json_t* value;
   json_object_foreach(found.get(), name, value) {
-    if (name == index) continue;
+    names.emplace_back(name);
+    if (name == destination.index || name == destination.other) continue;
     const std::string object = name == destination.name
                                    ? fmt::format("an index named \"{}\"", name)
                                    : fmt::format("alias \"{}\", which names index \"{}\",", destination.name, name);
-    return fail<bool>(
+    return fail<Names>(
         Outcome::hold,
         fmt::format("{} is already in the target and was not made by this delivery; choose another destination (SELECT "
                     "conveyor.alter_delivery), or delete or rename it, then run: SELECT conveyor.resume_delivery({})",
                     object, sql_literal(destination.delivery)));
   }
-  return {true, {}};
+  return {std::move(names), {}};
 }
 
 Result<IndexState> Elasticsearch::prepare(Destination& destination, const IndexState& stored, bool will_fill) {
   const Stored known = read_stored(stored);
-  const std::string index = known.index.empty() ? first_index(destination.name) : known.index;
-  const Result<bool> free = name_is_free(destination, index);
-  if (!free) return {std::nullopt, free.failure};
+  const std::string first = destination.planned.empty() ? first_index(destination.name) : destination.planned;
+  const std::string index = destination.index = known.index.empty() ? first : known.index;
+  const Result<std::vector<std::string>> names = named_indices(destination);
+  if (!names) return {std::nullopt, names.failure};
+  // The name is never taken away from the other index here, nor given to both: going over is lead_name()'s.
+  const bool named = destination.named && std::ranges::count(*names.value, destination.other) == 0;
   IndexState made;  // not empty: by this call
   for (int attempt = 1; attempt <= attempts_to_create; ++attempt) {
     const Result<std::optional<Found>> there = look(destination, index);
@@ -115,7 +128,7 @@ Result<IndexState> Elasticsearch::prepare(Destination& destination, const IndexS
       // What was checkpointed went to the index that is gone: no fill may go on in a new one.
       if (!known.index.empty() && !will_fill)
         return fail<IndexState>(Outcome::hold, missing(index, destination.delivery));
-      Result<IndexState> created = create(destination, index, will_fill);
+      Result<IndexState> created = create(destination, index, named, will_fill);
       if (!created && !created.failure.reason.empty()) return created;
       // Look again: for its uuid, or, where someone was quicker, whose it is.
       made = created ? *created.value : IndexState();
@@ -123,15 +136,14 @@ Result<IndexState> Elasticsearch::prepare(Destination& destination, const IndexS
     }
     if (made.empty() && !will_fill && !known.uuid.empty() && known.uuid != found->uuid)
       return fail<IndexState>(Outcome::hold, replaced(index, destination.delivery));
-    if (!found->has_aliases) {
-      const Result<bool> pointed = point_aliases(destination, index);
-      if (!pointed) return {std::nullopt, pointed.failure};
+    if (!found->has_write || (named && !found->has_name)) {
+      const Result<bool> added = add_aliases(destination, index, named);
+      if (!added) return {std::nullopt, added.failure};
     }
     Result<IndexState> state{made.empty() ? stored : made, {}};
     if (made.empty() && known.index.empty()) state = adopt(destination, index, will_fill);
     if (!state) return state;
     const Stored now = read_stored(*state.value);
-    destination.index = index;
     client_.post([this, index, uuid = found->uuid] { checked_[index].uuid = uuid; });
     return {write_stored(index, found->uuid, now.filling, now.restore.get()), {}};
   }
@@ -140,11 +152,13 @@ Result<IndexState> Elasticsearch::prepare(Destination& destination, const IndexS
 
 // Index and aliases in one request: there is never one without the others. A Failure without a reason: it exists
 // already.
-Result<IndexState> Elasticsearch::create(const Destination& destination, const std::string& index, bool will_fill) {
+Result<IndexState> Elasticsearch::create(const Destination& destination, const std::string& index, bool named,
+                                         bool will_fill) {
   IndexPlan plan;
   try {
-    plan = plan_index(destination.columns, index_options(destination), {destination.name, write_alias(index)},
-                      destination.origin, destination.delivery, will_fill);
+    plan = plan_index(destination.columns, index_options(destination),
+                      {named ? destination.name : std::string(), write_alias(index)}, destination.origin,
+                      known_as(destination), will_fill);
   } catch (const std::invalid_argument& bad) {
     return fail<IndexState>(Outcome::hold, bad.what());
   }
@@ -176,8 +190,8 @@ Result<IndexState> Elasticsearch::adopt(const Destination& destination, const st
                     "conveyor.resume_delivery({})",
                     index, json_integer_value(count), sql_literal(destination.delivery)));
   try {
-    const IndexPlan plan =
-        plan_index(destination.columns, index_options(destination), {}, destination.origin, destination.delivery, true);
+    const IndexPlan plan = plan_index(destination.columns, index_options(destination), {}, destination.origin,
+                                      known_as(destination), true);
     // It may have been made for a fill; if there is none now, what was set aside for it comes back at once.
     const IndexState state = write_stored(index, {}, true, parse_json(plan.restore).get());
     return will_fill ? Result<IndexState>{state, {}} : finish_fill(destination, state);
@@ -186,17 +200,11 @@ Result<IndexState> Elasticsearch::adopt(const Destination& destination, const st
   }
 }
 
-Result<bool> Elasticsearch::point_aliases(const Destination& destination, const std::string& index) {
-  const std::string hidden = write_alias(index);
-  const Json actions(json_pack("{s:[{s:{s:s%,s:s%}},{s:{s:s%,s:s%,s:b}}]}", "actions", "add", "index", index.data(),
-                               index.size(), "alias", destination.name.data(), destination.name.size(), "add", "index",
-                               index.data(), index.size(), "alias", hidden.data(), hidden.size(), "is_hidden", 1));
-  Result<Answer> answer = ask("POST", "/_aliases", to_text(actions.get()));
-  if (!answer) return {std::nullopt, answer.failure};
-  if (answer.value->status != 200)
-    return {std::nullopt,
-            failure_of(*answer.value, fmt::format("point alias \"{}\" to index \"{}\"", destination.name, index))};
-  return {true, {}};
+Result<bool> Elasticsearch::add_aliases(const Destination& destination, const std::string& index, bool named) {
+  const Json actions(json_array());
+  json_array_append_new(actions.get(), add_alias(index, write_alias(index), json_pack("{s:b}", "is_hidden", 1)));
+  if (named) json_array_append_new(actions.get(), add_alias(index, destination.name, json_object()));
+  return change_aliases(actions.get(), fmt::format("point alias \"{}\" to index \"{}\"", destination.name, index));
 }
 
 Result<IndexState> Elasticsearch::finish_fill(const Destination& destination, const IndexState& stored) {
@@ -223,7 +231,17 @@ Result<bool> Elasticsearch::remove_destination(const Destination& destination, c
   const std::string index = known.index.empty() ? first_index(destination.name) : known.index;
   const Result<std::optional<Found>> there = look(destination, index);
   if (!there) return {std::nullopt, there.failure};
-  if (!*there.value) return {false, {}};
+  // One that has been made under its name since is somebody's.
+  if (!*there.value || (!known.uuid.empty() && known.uuid != (*there.value)->uuid)) return {false, {}};
+  if (!destination.other.empty()) {
+    const Result<std::optional<Found>> survivor = look(destination, destination.other);
+    if (!survivor) return {std::nullopt, survivor.failure};
+    const Result<bool> led =
+        *survivor.value ? lead_name(destination, destination.other, index) : Result<bool>{false, {}};
+    if (!led) return led;
+    if (*led.value)  // their searches under way come to their end before the next attempt
+      return fail<bool>(Outcome::retry, fmt::format("readers have just been led away from index \"{}\"", index));
+  }
   Result<Answer> answer = ask("DELETE", "/" + url_segment(index));
   if (!answer) return {std::nullopt, answer.failure};
   if (answer.value->status != 200 && answer.value->status != 404)

@@ -51,6 +51,17 @@ inline std::string uuid_of(const json_t* answer, const std::string& index) {
   return text_of(json_object_get(settings, "index"), "uuid");
 }
 
+// One action of a request to _aliases; `definition` (filter, routing, …) is taken over and may be empty.
+inline json_t* add_alias(const std::string& index, const std::string& alias, json_t* definition) {
+  json_object_set_new(definition, "index", json_text(index).release());
+  json_object_set_new(definition, "alias", json_text(alias).release());
+  return json_pack("{s:o}", "add", definition);
+}
+
+inline json_t* remove_alias(const std::string& index, const std::string& alias) {
+  return json_pack("{s:{s:o,s:o}}", "remove", "index", json_text(index).release(), "alias", json_text(alias).release());
+}
+
 // A name inside quotes of SQL.
 inline std::string sql_literal(std::string_view text) {
   std::string out = "'";

@@ -6,6 +6,25 @@
 
 namespace conveyor {
 
+namespace {
+
+template <typename T>
+Result<T> no_second_index() {
+  return {std::nullopt, {Outcome::hold, "this kind of target has no indices that could be rebuilt"}};
+}
+
+}  // namespace
+
+Result<std::vector<bool>> Target::have_ids(const Destination&, const std::vector<std::string>&) {
+  return no_second_index<std::vector<bool>>();
+}
+
+Result<std::string> Target::unready(const Destination&, const std::string&) { return no_second_index<std::string>(); }
+
+Result<bool> Target::lead_name(const Destination&, const std::string&, const std::string&) {
+  return no_second_index<bool>();
+}
+
 Result<std::unique_ptr<Target>> make_target(const std::string& kind, const std::string& options,
                                             const std::string& secret) {
   if (kind == "elasticsearch") {

@@ -80,6 +80,12 @@ struct Destination {
   std::string options;  // the delivery's options, JSON text
   std::vector<Column> columns;
   std::string origin;  // identifies the database and delivery: kept in the index's _meta to know it again
+
+  // Of a delivery that is rebuilt, which has two indices.
+  std::string known_as = {};  // the delivery that both belong to; empty: `delivery`
+  std::string planned = {};   // the index to make; empty: the first one
+  std::string other = {};     // the other one, which may have the name at present
+  bool named = true;          // whether the name is to lead to this index, where nothing has it
 };
 
 // The state that must survive the agent (store_index()): JSON text {"name", "filling", "restore"}.
@@ -125,7 +131,17 @@ class Target {
   // Ids present in the destination, page by page; nullopt-like empty page when the target cannot list them.
   virtual bool can_list_ids() const = 0;
   virtual Result<IdPage> list_ids(const Destination& destination, const std::string& position) = 0;
+  // With Destination::other the name leads there before the index goes.
   virtual Result<bool> remove_destination(const Destination& destination, const IndexState& stored) = 0;
+
+  // What a rebuild needs (docs/internals.md, section 5); a kind of target without it refuses.
+  // Which of these ids the destination has; parallel to `ids`, whatever a refresh has made visible.
+  virtual Result<std::vector<bool>> have_ids(const Destination& destination, const std::vector<std::string>& ids);
+  // Why readers should not be led to the destination's index yet, instead of to `other`; empty: they may be. What was
+  // acknowledged before this call they find.
+  virtual Result<std::string> unready(const Destination& destination, const std::string& other);
+  // Leads the name from one index to the other, at once; false: it leads there already.
+  virtual Result<bool> lead_name(const Destination& destination, const std::string& to, const std::string& from);
 
   // Options changed (alter_target): takes effect for the next request.
   virtual void reconfigure(const std::string& options) = 0;

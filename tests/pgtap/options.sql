@@ -52,7 +52,7 @@ SELECT conveyor.create_delivery('units', 'orders', 'units', options => '{"batch_
 SELECT conveyor.agent_start('a', 'h', 1, '0', 1, '{}') \g /dev/null
 CREATE TEMP TABLE answer AS SELECT conveyor.agent_sync('a', '{}') -> 'deliveries' -> 0 AS d;
 SELECT is(d -> 'options', '{"rate": 7, "tags": [], "index": {}, "backfill": true, "compress": false, "in_flight": 4, "job_lists": 2, "range_size": 20000,
-    "batch_bytes": 2097152, "retry_delay": 100, "max_attempts": 10, "fetch_timeout": 60000, "max_retry_delay": 60000, "dead_letter_limit": 1000}',
+    "batch_bytes": 2097152, "retry_delay": 100, "max_attempts": 10, "rebuild_keep": 86400000, "fetch_timeout": 60000, "max_retry_delay": 60000, "dead_letter_limit": 1000}',
     'a delivery''s options reach the agent complete, in bytes and milliseconds') FROM answer;
 SELECT is(d #> '{target_options,timeout}', '90000', 'an interval of a target in milliseconds') FROM answer;
 SELECT is(d #> '{target_options,url}', '["http://[::1]:9200/es"]', 'one URL becomes a list of one') FROM answer;

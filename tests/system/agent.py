@@ -1,6 +1,7 @@
 """The built agent as a process: started with the rights of conveyor_agent, killed, stopped, woken."""
 
 import os
+import re
 import signal
 import subprocess
 import urllib.error
@@ -8,6 +9,20 @@ import urllib.request
 
 from ports import free_port
 from waiting import until
+
+
+SOURCE = os.path.join(os.path.dirname(__file__), "..", "..", "agent")
+
+
+def failpoints():
+    """The points at which the agent can be killed, as its source names them."""
+    found = set()
+    for folder, _, files in os.walk(SOURCE):
+        for name in files:
+            if name.endswith(".cpp"):
+                with open(os.path.join(folder, name)) as file:
+                    found |= set(re.findall(r'\bfailpoint\("([a-z_]+)"\)', file.read()))
+    return sorted(found)
 
 
 class Agent:

@@ -21,6 +21,21 @@ class Delivery:
     def state(self):
         return self.status()["state"]
 
+    def rebuild_status(self):
+        """Its latest rebuild."""
+        return self.database.record("SELECT * FROM conveyor.rebuild_status WHERE delivery = %s ORDER BY id DESC LIMIT 1", self.name)
+
+    def wait_rebuild(self, state, agent=None, timeout=60):
+        """Waits until the latest rebuild is in this state, and returns its row."""
+
+        def entered():
+            if agent is not None:
+                agent.assert_alive()
+            row = self.rebuild_status()
+            return row if row["state"] == state else None
+
+        return until(entered, lambda: f"the rebuild is {state}: {self.rebuild_status()}, {self.status()}", timeout)
+
     def dead_letters(self):
         rows = self.database.sql("SELECT key, type, reason FROM conveyor.dead_letter WHERE delivery = %s", self.name)
         return {key: (type, reason) for key, type, reason in rows}

@@ -1,35 +1,25 @@
 """kill -9 of agent, backend and postmaster at each step: afterwards both sides are the same."""
 
 import os
-import re
 import signal
 
 import psycopg2
 import pytest
 
+from agent import failpoints
 from equality import assert_equal_both_ways
 from load import Load
 from waiting import until
 
-ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
-
-
-def agent_failpoints():
-    """The points at which the agent can be killed, as its source names them."""
-    found = set()
-    for folder, _, files in os.walk(os.path.join(ROOT, "agent")):
-        for name in files:
-            if name.endswith(".cpp"):
-                with open(os.path.join(folder, name)) as file:
-                    found |= set(re.findall(r'\bfailpoint\("([a-z_]+)"\)', file.read()))
-    return sorted(found)
+# Those of a rebuild are passed in a rebuild only: test_rebuild.py.
+POINTS = [point for point in failpoints() if not point.startswith("rebuild_")]
 
 
 def test_there_are_failpoints():
-    assert len(agent_failpoints()) >= 5
+    assert len(POINTS) >= 5
 
 
-@pytest.mark.parametrize("point", agent_failpoints())
+@pytest.mark.parametrize("point", POINTS)
 def test_an_agent_killed_at_any_point_loses_nothing(orders, database, start_agent, point):
     """The first agent dies at the point if it comes by; the second one finishes."""
     doomed = start_agent(database, failpoint=point)

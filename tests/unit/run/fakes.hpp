@@ -221,6 +221,16 @@ class FakeStore : public Store {
   void mark_stale(const std::string& reason) override { events.add("mark_stale " + reason); }
   void hold(const std::string& reason) override { events.add("hold " + reason); }
   void store_index(const std::string& index) override { events.add("store_index " + index); }
+  std::optional<Turning> rebuild_next() override {
+    fail("rebuild_next");
+    std::lock_guard lock(mutex);
+    return std::exchange(turning, std::nullopt);
+  }
+  void rebuild_turned() override {
+    fail("rebuild_turned");
+    events.add("rebuild_turned");
+  }
+  std::optional<Turning> turning;  // to be done once
 
   std::vector<std::string> orphans;
   std::atomic<bool> met{false};
@@ -279,8 +289,12 @@ class FakeTarget : public Target {
 
   Events& events;
   using Decide = std::function<SendResult(const Body&)>;
-  Decide decide;                           // default: everything is done
-  std::vector<std::string> ids;            // what list_ids() finds
+  Decide decide;                  // default: everything is done
+  std::vector<std::string> ids;   // what list_ids() finds
+  std::set<std::string> present;  // what have_ids() finds; what is sent comes to it, unless `drops`
+  bool drops = false;
+  std::string not_ready;                   // why readers cannot be led here
+  std::optional<Failure> lead_failure;     // once
   std::optional<Failure> prepare_failure;  // once
   bool keep_state = false;                 // prepare() returns the state as it was stored
   bool silent = false;                     // keeps the requests unanswered in `kept`
@@ -307,6 +321,8 @@ class FakeTarget : public Target {
     for (std::size_t i = 0; i < body->items.size(); ++i)
       line += std::string(" ") + (body->items[i].remove ? "-" : "") + std::string(body->key(i));
     events.add(line);
+    for (std::size_t i = 0; i < body->items.size() && !drops; ++i)
+      if (!body->items[i].remove) present.emplace(body->key(i));
     if (silent)
       kept.push_back(std::move(done));
     else if (delay > 0ms)
@@ -331,6 +347,20 @@ class FakeTarget : public Target {
   bool can_list_ids() const override { return true; }
   Result<IdPage> list_ids(const Destination&, const std::string&) override { return {IdPage{ids, ""}, {}}; }
   Result<bool> remove_destination(const Destination&, const IndexState&) override { return {true, {}}; }
+  Result<std::vector<bool>> have_ids(const Destination&, const std::vector<std::string>& asked) override {
+    std::vector<bool> there;
+    for (const std::string& id : asked) there.push_back(present.contains(id));
+    return {there, {}};
+  }
+  Result<std::string> unready(const Destination&, const std::string& other) override {
+    events.add("unready beside " + other);
+    return {not_ready, {}};
+  }
+  Result<bool> lead_name(const Destination&, const std::string& to, const std::string& from) override {
+    if (const auto failure = std::exchange(lead_failure, std::nullopt)) return {std::nullopt, *failure};
+    events.add("lead to " + to + " from " + from);
+    return {true, {}};
+  }
   void reconfigure(const std::string&) override {}
   std::string condition() const override { return {}; }
 

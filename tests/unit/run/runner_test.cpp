@@ -277,5 +277,49 @@ TEST(Runner, LeavesRequestsWithoutAnAnswerBehindWhenItIsStopped) {
   EXPECT_FALSE(stage.events.has("advance 200:200:"));
 }
 
+DeliverySpec second_index(const std::string& state) {
+  DeliverySpec made = spec();
+  made.rebuild = {state, true, "new", "old", false};
+  return made;
+}
+
+TEST(Runner, LeadsTheNameToTheNewIndexAndRecordsThatAfterwards) {
+  Stage stage(second_index("switching"), [](FakeStore& store, FakeTarget&) { store.turning = Turning{"new", "old"}; });
+  EXPECT_TRUE(stage.events.wait_for("rebuild_turned"));
+  EXPECT_LT(stage.events.position("unready beside old"), stage.events.position("lead to new from old"));
+  EXPECT_LT(stage.events.position("lead to new from old"), stage.events.position("rebuild_turned"));
+  for (int i = 0; i < 400 && !stage.runner->lease_lost(); ++i) std::this_thread::sleep_for(5ms);
+  EXPECT_TRUE(stage.runner->lease_lost()) << "both deliveries have other leases now";
+}
+
+TEST(Runner, LeadsNobodyToAnIndexThatIsNotReady) {
+  Stage stage(second_index("switching"), [](FakeStore& store, FakeTarget& target) {
+    store.turning = Turning{"new", "old"};
+    target.not_ready = "1 of 2 copies";
+  });
+  EXPECT_TRUE(stage.events.wait_for("unready beside old"));
+  for (int i = 0; i < 400 && stage.runner->report().last_error.empty(); ++i) std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(stage.runner->report().last_error, "1 of 2 copies");
+  EXPECT_FALSE(stage.events.has("lead to new from old"));
+}
+
+TEST(Runner, RecordsNoSwitchThatTheTargetDidNotMake) {
+  Stage stage(second_index("switching"), [](FakeStore& store, FakeTarget& target) {
+    store.turning = Turning{"new", "old"};
+    target.lead_failure = Failure{Outcome::hold, "not ours"};
+  });
+  EXPECT_TRUE(stage.events.wait_for("hold not ours"));
+  EXPECT_FALSE(stage.events.has("rebuild_turned"));
+}
+
+TEST(Runner, SeesToItThatTheNameStaysWhereItBelongsWhileTheOtherIndexIsKept) {
+  DeliverySpec kept = second_index("kept");
+  kept.rebuild.index = "old";
+  kept.rebuild.other = "new";
+  Stage stage(kept);
+  EXPECT_TRUE(stage.events.wait_for("lead to new from old"));
+  EXPECT_FALSE(stage.events.has("rebuild_turned"));
+}
+
 }  // namespace
 }  // namespace conveyor

@@ -93,5 +93,33 @@ TEST(SettleOrphans, ReadsAndSendsThemAgainBeforeItForgetsThem) {
   EXPECT_LT(bench.events.position("send -gone"), bench.events.position("orphans_settled 1"));
 }
 
+TEST(CompareRange, SendsOnlyWhatTheTargetLacks) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}, {"b", "{}"}, {"c", "{}"}};
+  bench.target.present = {"a", "c"};
+  EXPECT_EQ(compare_range(bench.lane, 7, {1, {}, {}, "s"}), "finished");
+  EXPECT_THAT(bench.events.all(),
+              ElementsAre("fetch_keys 1 at s", "fence 100", "send b", "advance ", "range_finish 1 keys 3"));
+  EXPECT_EQ(bench.lane.cursor(), "1:1:") << "a checkpoint moves no cursor";
+}
+
+TEST(CompareRange, HoldsWhenTheTargetTakesADocumentAndDoesNotHaveIt) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}, {"b", "{}"}};
+  bench.target.present = {"a"};
+  bench.target.drops = true;
+  EXPECT_THROW(compare_range(bench.lane, 7, {1, {}, {}, "s"}), Held);
+  EXPECT_FALSE(bench.events.has("range_finish 1 keys 2"));
+}
+
+TEST(CompareRange, LeavesToTheDeadLettersWhatTheTargetRefuses) {
+  Bench bench;
+  bench.store.view = {{"a", "{}"}};
+  bench.target.drops = true;
+  bench.target.decide = [](const Body& body) { return FakeTarget::all(body, Outcome::dead_letter); };
+  EXPECT_EQ(compare_range(bench.lane, 7, {1, {}, {}, "s"}), "finished");
+  EXPECT_EQ(bench.events.count("advance "), 1) << "recorded before the range is finished";
+}
+
 }  // namespace
 }  // namespace conveyor

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "decide/json.hpp"
 #include "support/fake_server.hpp"
@@ -28,9 +29,14 @@ class FakeCluster {
       const json_t* action;
       json_array_foreach(json_object_get(body.get(), "actions"), i, action) {
         const json_t* add = json_object_get(action, "add");
-        aliases[text_of(add, "alias")] = text_of(add, "index");
+        const json_t* remove = json_object_get(action, "remove");
+        if (remove && aliases[text_of(remove, "alias")] == text_of(remove, "index"))
+          aliases.erase(text_of(remove, "alias"));
+        if (add) aliases[text_of(add, "alias")] = text_of(add, "index");
+        if (add && json_object_get(add, "filter")) filters.insert(text_of(add, "alias"));
       }
-      return {};
+      ++alias_changes;
+      return {.body = R"({"acknowledged":true})"};
     }
     if (path == "/_search/scroll") return request.method == "DELETE" ? Reply{} : scroll();
     if (request.method == "PUT" && verb.empty()) return create(name, request.body);
@@ -42,8 +48,15 @@ class FakeCluster {
     if (verb == "/_alias") return {.body = "{\"" + index + "\":{\"aliases\":{}}}"};
     if (request.method == "GET" && verb.empty()) return look(index);
     if (verb == "/_count") return {.body = R"({"count":)" + std::to_string(documents) + R"(,"_shards":{"failed":0}})"};
+    if (verb == "/_settings" && request.method == "GET")
+      return {.body = "{\"" + index + R"(":{"settings":{"index":{"number_of_shards":"2","number_of_replicas":"1"}}}})"};
     if (verb == "/_settings") settings = request.body;
-    if (verb == "/_refresh") ++refreshes;
+    if (verb == "/_recovery") return {.body = moving ? "{\"" + index + R"(":{"shards":[{}]}})" : "{}"};
+    if (verb == "/_refresh") {
+      ++refreshes;
+      return {.body = R"({"_shards":{"total":4,"failed":0,"successful":)" + std::to_string(active[index]) + "}}"};
+    }
+    if (verb == "/_mget") return mget(request.body);
     if (verb == "/_search") return scroll();
     return {};
   }
@@ -53,6 +66,10 @@ class FakeCluster {
   std::string settings, created;
   std::string uuid = "u1";
   int documents = 0, refreshes = 0, listed = 0, failed_shards = 0;
+  std::map<std::string, int> active;  // shards and their copies, by index
+  std::set<std::string> ids, filters;
+  int alias_changes = 0;
+  bool moving = false;
   bool forgets = false;
   int forgetting = 404;  // the status that it has for it
 
@@ -73,9 +90,20 @@ class FakeCluster {
   Reply look(const std::string& index) {
     std::string names;
     for (const auto& [alias, of] : aliases)
-      if (of == index) names += (names.empty() ? "\"" : ",\"") + alias + "\":{}";
+      if (of == index)
+        names += (names.empty() ? "\"" : ",\"") + alias + (filters.contains(alias) ? R"(":{"filter":{}})" : "\":{}");
     return {.body = "{\"" + index + "\":{\"aliases\":{" + names + "},\"mappings\":" + indices[index] +
                     R"(,"settings":{"index":{"uuid":")" + uuid + "\"}}}}"};
+  }
+
+  Reply mget(const std::string& body) {
+    const Json json = parse_json(body);
+    std::string docs;
+    std::size_t i;
+    const json_t* id;
+    json_array_foreach(json_object_get(json.get(), "ids"), i, id) docs +=
+        (docs.empty() ? "" : ",") + std::string(ids.contains(text_of(id)) ? R"({"found":true})" : R"({"found":false})");
+    return {.body = "{\"docs\":[" + docs + "]}"};
   }
 
   Reply scroll() {
@@ -252,6 +280,103 @@ TEST_F(ElasticsearchIndexTest, OptionsThatCannotBeAreAHold) {
   ASSERT_FALSE(state);
   EXPECT_EQ(state.failure.outcome, Outcome::hold);
   EXPECT_NE(state.failure.reason.find("option index.mappings"), std::string::npos);
+}
+
+// A delivery that is rebuilt: its present index, and the one that is made beside it.
+class RebuildTest : public ElasticsearchIndexTest {
+ protected:
+  void SetUp() override {
+    ElasticsearchIndexTest::SetUp();
+    ASSERT_TRUE(prepare());
+    second_ = destination_;
+    second_.delivery = "o2s (rebuild)";
+    second_.known_as = "o2s";
+    second_.index.clear();
+    second_.planned = "orders-000002";
+    second_.other = "orders-000001";
+    second_.named = false;
+    const auto made = target_->prepare(second_, {}, true);
+    ASSERT_TRUE(made) << made.failure.reason;
+    state_ = *made.value;
+  }
+  Destination second_;
+  IndexState state_;
+};
+
+TEST_F(RebuildTest, MakesTheSecondIndexWithoutTheName) {
+  EXPECT_EQ(second_.index, "orders-000002");
+  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000001");
+  EXPECT_EQ(cluster_.aliases["orders-000002-write"], "orders-000002");
+  EXPECT_NE(cluster_.indices["orders-000002"].find(R"("delivery":"o2s")"), std::string::npos)
+      << "both belong to one delivery";
+  EXPECT_EQ(*target_->prepare(second_, state_, true).value, state_);
+  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000001") << "also when it is looked at again";
+}
+
+TEST_F(RebuildTest, LeadsTheNameAndEveryOtherAliasOverInOneRequestAndDoesSoOnce) {
+  cluster_.aliases["expensive"] = "orders-000001";
+  cluster_.filters.insert("expensive");
+  const int before = cluster_.alias_changes;
+  EXPECT_TRUE(*target_->lead_name(second_, "orders-000002", "orders-000001").value);
+  EXPECT_EQ(cluster_.alias_changes, before + 1);
+  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000002");
+  EXPECT_EQ(cluster_.aliases["expensive"], "orders-000002");
+  EXPECT_EQ(cluster_.aliases["orders-000001-write"], "orders-000001") << "what is written to stays";
+  EXPECT_FALSE(*target_->lead_name(second_, "orders-000002", "orders-000001").value);
+  EXPECT_EQ(cluster_.alias_changes, before + 1);
+}
+
+TEST_F(RebuildTest, ThePresentIndexNeverTakesTheNameFromTheOther) {
+  ASSERT_TRUE(target_->lead_name(second_, "orders-000002", "orders-000001"));
+  destination_.other = "orders-000002";
+  ASSERT_TRUE(
+      prepare(state_.empty() ? state_ : R"({"name":"orders-000001","uuid":"u1","filling":false,"restore":{}})", false));
+  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000002") << "or readers would have two";
+}
+
+TEST_F(RebuildTest, ANameThatLeadsToSomebodyElsesIndexIsLeftAlone) {
+  cluster_.indices["theirs"] = "{}";
+  cluster_.aliases["Orders"] = "theirs";
+  const auto led = target_->lead_name(second_, "orders-000002", "orders-000001");
+  ASSERT_FALSE(led);
+  EXPECT_EQ(led.failure.outcome, Outcome::hold);
+  EXPECT_EQ(cluster_.aliases["Orders"], "theirs");
+}
+
+TEST_F(RebuildTest, RemovingAnIndexLeadsReadersAwayFromItFirst) {
+  ASSERT_TRUE(target_->lead_name(second_, "orders-000002", "orders-000001"));
+  second_.other = "orders-000001";
+  EXPECT_FALSE(target_->remove_destination(second_, state_)) << "whose searches may be under way";
+  EXPECT_EQ(cluster_.aliases["Orders"], "orders-000001");
+  EXPECT_TRUE(cluster_.indices.contains("orders-000002"));
+  EXPECT_TRUE(*target_->remove_destination(second_, state_).value);
+  EXPECT_FALSE(cluster_.indices.contains("orders-000002"));
+}
+
+TEST_F(RebuildTest, AnIndexOfTheSameNameThatCameLaterIsNotRemoved) {
+  cluster_.uuid = "u2";
+  EXPECT_FALSE(*target_->remove_destination(second_, state_).value);
+  EXPECT_TRUE(cluster_.indices.contains("orders-000002"));
+}
+
+TEST_F(RebuildTest, ReadersNeedAllCopiesOrAsManyAsTheyHave) {
+  const auto why = [&] { return target_->unready(second_, "orders-000001").value.value_or("failed"); };
+  cluster_.active = {{"orders-000001", 4}, {"orders-000002", 2}};
+  EXPECT_EQ(why(), "index \"orders-000002\" has 1 of 2 copies of each shard");
+  cluster_.active["orders-000002"] = 4;
+  EXPECT_EQ(why(), "");
+  cluster_.active = {{"orders-000001", 2}, {"orders-000002", 2}};
+  EXPECT_EQ(why(), "") << "a cluster with no place for more";
+  cluster_.moving = true;
+  EXPECT_EQ(why(), "index \"orders-000002\" has 1 of 2 copies of each shard, one is being made");
+}
+
+TEST_F(RebuildTest, SaysWhichIdsAreThere) {
+  cluster_.ids = {"1", "3"};
+  const std::string impossible(513, 'x');
+  EXPECT_EQ(*target_->have_ids(second_, {"1", "", "2", impossible, "3"}).value,
+            (std::vector<bool>{true, false, false, false, true}));
+  EXPECT_EQ(target_->have_ids(second_, {""}).value->size(), 1u);
 }
 
 }  // namespace
