@@ -92,6 +92,7 @@ BEGIN
             ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = analysis.root AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
             conveyor.root_documents(feed), true);
     END IF;
+    PERFORM conveyor.note_feed(feed);
     PERFORM conveyor.warn_unwatched(feed);
 END
 $$;

@@ -24,8 +24,9 @@ BEGIN
 END
 $$;
 
--- Only whoever may alter a table may put triggers on it; and only permanent tables have changes that survive.
-CREATE FUNCTION conveyor.check_watchable(relation regclass) RETURNS void
+-- Only whoever may alter a table may put triggers on it: the caller, or the owner of the feed that adapts to its view; and only
+-- permanent tables have changes that survive.
+CREATE FUNCTION conveyor.check_watchable(relation regclass, owner oid DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -48,7 +49,8 @@ BEGIN
         RAISE EXCEPTION 'cannot watch %: %', coalesce(relation::text, 'null'), problem
             USING ERRCODE = 'wrong_object_type', HINT = 'Only permanent, logged tables can be watched, partitioned ones too.';
     END IF;
-    IF NOT pg_has_role(conveyor.caller(), class.relowner, 'USAGE') THEN
+    IF NOT pg_has_role(conveyor.caller(), class.relowner, 'USAGE')
+       AND NOT (EXISTS (SELECT FROM pg_roles r WHERE r.oid = owner) AND pg_has_role(owner, class.relowner, 'USAGE')) THEN
         RAISE EXCEPTION 'must be owner of table %', relation
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = 'Watching a table puts triggers on it.',
@@ -140,6 +142,7 @@ BEGIN
     END IF;
     PERFORM conveyor.put_watch(feed, relation, asked, documents, false);
     PERFORM conveyor.write_journal('add watch', feed, format('%s (%s): %s', relation, array_to_string(asked, ', '), documents));
+    PERFORM conveyor.feed_adapts(s.feed) FROM conveyor.feed_state s WHERE s.feed = add_watch.feed AND s.trouble IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION conveyor.add_watch(text, regclass, text[], text) IS
@@ -164,6 +167,7 @@ BEGIN
     PERFORM conveyor.install_capture(relation);
     PERFORM conveyor.recheck_feed(feed, format('%s is no longer watched', relation));
     PERFORM conveyor.write_journal('drop watch', feed, relation::text);
+    PERFORM conveyor.feed_adapts(s.feed) FROM conveyor.feed_state s WHERE s.feed = drop_watch.feed AND s.trouble IS NOT NULL;
     PERFORM conveyor.warn_unwatched(feed);
 END
 $$;

@@ -109,19 +109,27 @@ CREATE FUNCTION conveyor.trigger_arguments(arguments text[]) RETURNS bytea
     SET search_path = pg_catalog, pg_temp
 RETURN (SELECT string_agg(convert_to(a, getdatabaseencoding()) || '\x00', '' ORDER BY n) FROM unnest(arguments) WITH ORDINALITY AS u(a, n));
 
--- Locks against writers, without making them queue behind us for long: a lock that waits blocks everybody who comes after.
+-- Locks against writers, without making them queue behind us for long: a lock that waits blocks everybody who comes after. Gives
+-- up well before the caller's statement_timeout, since a timeout would end more than this: a DDL statement of a user.
 CREATE FUNCTION conveyor.capture_lock(relation regclass) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '2s'
 AS $$
+DECLARE
+    allowed  CONSTANT int := (SELECT s.setting FROM pg_settings s WHERE s.name = 'statement_timeout');  -- ms; 0: any time
+    patience CONSTANT interval := make_interval(secs => CASE allowed WHEN 0 THEN 25 ELSE least(25, allowed / 3000.0) END);
+    deadline CONSTANT timestamptz := clock_timestamp() + patience;
+    attempt  int := 0;
 BEGIN
-    FOR attempt IN 1 .. 10 LOOP
+    PERFORM set_config('lock_timeout', greatest(1, least(2000, floor(extract(epoch FROM patience) * 500)))::text, true);
+    WHILE attempt = 0 OR clock_timestamp() < deadline LOOP
+        attempt := attempt + 1;
         BEGIN
             EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
-            PERFORM pg_sleep(0.1 * attempt);
+            PERFORM pg_sleep(extract(epoch FROM patience) / 250 * attempt);
         END;
     END LOOP;
     RAISE EXCEPTION 'could not lock table % to change what is captured', relation
@@ -217,6 +225,7 @@ AS $$
 DECLARE
     needed  record;
     present conveyor.capture;
+    renewed boolean := false;
     each    regclass;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = install_capture.relation) THEN
@@ -238,16 +247,18 @@ BEGIN
             PERFORM conveyor.capture_lock(relation);
             PERFORM conveyor.capture_retire(relation);
             present := NULL;
-            IF needed.columns IS NOT NULL THEN
-                INSERT INTO conveyor.capture AS c (relation, columns, recorded, types, nullable, numbers)
-                VALUES (relation, needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
-                RETURNING c.* INTO present;
-            END IF;
+            renewed := needed.columns IS NOT NULL;
         END IF;
-        -- Parents first: a partition's row trigger comes and goes with its parent's.
+        -- Parents first: a partition's row trigger comes and goes with its parent's. Before the new definition has its number: a
+        -- trigger that a dump brought here may have the same one and look right, and sessions know it as one that records nothing.
         FOR each IN SELECT m.member FROM conveyor.capture_members(relation) AS m ORDER BY m.depth, m.member LOOP
             PERFORM conveyor.capture_drop_strays(each);
         END LOOP;
+        IF renewed THEN
+            INSERT INTO conveyor.capture AS c (relation, columns, recorded, types, nullable, numbers)
+            VALUES (relation, needed.columns, needed.recorded, needed.types, needed.nullable, needed.numbers)
+            RETURNING c.* INTO present;
+        END IF;
         IF present.capture IS NOT NULL THEN
             -- Twice, because a clone that comes with its parent's trigger is not enabled yet.
             FOR pass IN 1 .. 2 LOOP

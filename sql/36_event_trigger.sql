@@ -1,6 +1,7 @@
 -- 36: DDL on captured tables: new partitions and children get their triggers, changed columns their capture, and what changed
--- contents without row triggers is signalled. DDL of users never fails because of us: problems become warnings, the
--- deliveries and jobs concerned wait, and the audit goes on naming them.
+-- contents without row triggers is signalled. DDL of users does not fail because of us: problems become warnings, the
+-- deliveries and jobs concerned wait, and the audit goes on naming them. The exception is what would lose changes without a trace:
+-- to drop a capture trigger by hand.
 
 -- Set while capture_mend() and its like are at work. In C, because that loads the library: before, the setting's name is a
 -- placeholder that anybody may set.
@@ -107,6 +108,12 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM conveyor.capture_follow_columns(relation);
+    FOR changed IN SELECT DISTINCT f.member FROM conveyor.capture_faults(present) AS f JOIN conveyor.capture_member cm ON cm.capture = present AND cm.member = f.member
+                    WHERE f.fault = 'is not ENABLE ALWAYS' LOOP
+        RAISE WARNING 'the capture triggers of % are enabled again', changed::regclass
+            USING DETAIL = 'Without them changes would be lost for feeds or jobs.',
+                  HINT = 'SELECT conveyor.drop_watch(feed, relation) takes them off for good.';
+    END LOOP;
     PERFORM conveyor.install_capture(relation);
     FOR changed IN SELECT m.member FROM conveyor.capture_members(capture_follow.relation) AS m JOIN pg_class c ON c.oid = m.member AND c.relpersistence = 'u' LOOP
         RAISE WARNING 'table % is watched and unlogged: a crash empties it without a trace', changed::regclass
@@ -148,6 +155,9 @@ BEGIN
               FROM pg_event_trigger_ddl_commands() AS d
              WHERE d.classid = 'pg_class'::regclass AND d.command_tag IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TABLE AS', 'SELECT INTO')
             UNION
+            -- A capture trigger that was renamed or replaced.
+            SELECT g.tgrelid, NULL FROM pg_event_trigger_ddl_commands() AS d JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+            UNION
             SELECT i.inhparent, t.created FROM touched t JOIN pg_inherits i ON i.inhrelid = t.relation
         ), concerned AS (
             SELECT t.relation, t.created FROM touched t
@@ -171,34 +181,71 @@ END
 $$;
 COMMENT ON FUNCTION conveyor.capture_on_ddl() IS 'event trigger: captures follow the tables that they watch';
 
-CREATE FUNCTION conveyor.capture_on_drop() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER
+-- Without its trigger a table's changes would be lost, and nothing would tell. Whoever drops it wants that; only not for those who
+-- still need them.
+CREATE FUNCTION conveyor.refuse_drop(table_name text[], trigger name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present  conveyor.capture;
+    consumer conveyor.capture_need;
+BEGIN
+    SELECT c.* INTO present
+      FROM conveyor.capture c
+      JOIN conveyor.capture_member m USING (capture)
+      JOIN pg_class k ON k.oid = m.member
+      JOIN pg_namespace n ON n.oid = k.relnamespace
+     WHERE c.retired_at IS NULL AND n.nspname = table_name[1] AND k.relname = table_name[2]
+       AND trigger IN (conveyor.capture_trigger(c.capture), conveyor.truncate_trigger(c.capture));
+    IF FOUND THEN
+        SELECT n.* INTO consumer FROM conveyor.capture_need n WHERE n.relation = present.relation ORDER BY n.consumer LIMIT 1;
+        RAISE EXCEPTION 'cannot drop trigger "%" on table %', trigger, format('%I.%I', table_name[1], table_name[2])
+            USING ERRCODE = 'dependent_objects_still_exist',
+                  DETAIL = format('Changes of the table would be lost for %s.', consumer.consumer),
+                  HINT = CASE WHEN consumer.feed IS NOT NULL THEN format('Run SELECT conveyor.drop_watch(%L, %L) first.', consumer.feed, present.relation::regclass)
+                              ELSE format('Run SELECT conveyor.cancel_migration(%L) first.', split_part(consumer.job, '.', 1)) END;
+    END IF;
+END
+$$;
+
+-- A dropped table or partition takes rows away unseen.
+CREATE FUNCTION conveyor.note_drop(relation oid, identity text) RETURNS void
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     each record;
 BEGIN
-    -- DROP EXTENSION pg_conveyor itself comes here too, without the tables.
-    IF to_regclass('conveyor.capture_member') IS NULL OR conveyor.is_installing() THEN
-        RETURN;
-    END IF;
-    FOR each IN
-        SELECT d.objid, d.object_identity, c.relation = d.objid AS whole, m.capture
-          FROM pg_event_trigger_dropped_objects() AS d
-          JOIN conveyor.capture_member m ON m.member = d.objid
-          JOIN conveyor.capture c USING (capture)
-         WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0
-    LOOP
-        PERFORM conveyor.log_signal(each.capture, format('table %s was dropped', each.object_identity));
+    FOR each IN SELECT m.capture, c.relation = note_drop.relation AS whole
+                  FROM conveyor.capture_member m JOIN conveyor.capture c USING (capture) WHERE m.member = note_drop.relation LOOP
+        PERFORM conveyor.log_signal(each.capture, format('table %s was dropped', identity));
         IF each.whole THEN
-            PERFORM conveyor.capture_retire(each.objid);
+            PERFORM conveyor.capture_retire(note_drop.relation);
         ELSE
-            DELETE FROM conveyor.capture_member m WHERE m.capture = each.capture AND m.member = each.objid;
+            DELETE FROM conveyor.capture_member m WHERE m.capture = each.capture AND m.member = note_drop.relation;
         END IF;
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'could not note what was dropped: %', SQLERRM
+    RAISE WARNING 'could not note that % was dropped: %', identity, SQLERRM
         USING HINT = 'SELECT * FROM conveyor.audit() says what to do.';
+END
+$$;
+
+CREATE FUNCTION conveyor.capture_on_drop() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- DROP EXTENSION pg_conveyor itself comes here too, without the tables.
+    IF to_regclass('conveyor.capture_member') IS NULL OR conveyor.is_installing() THEN
+        RETURN;
+    ELSIF tg_tag = 'DROP TRIGGER' THEN
+        PERFORM conveyor.refuse_drop(d.address_names[1:2], d.address_names[3]) FROM pg_event_trigger_dropped_objects() AS d WHERE d.object_type = 'trigger';
+    END IF;
+    PERFORM conveyor.note_drop(d.objid, d.object_identity)
+       FROM pg_event_trigger_dropped_objects() AS d
+      WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND EXISTS (SELECT FROM conveyor.capture_member m WHERE m.member = d.objid);
 END
 $$;
 COMMENT ON FUNCTION conveyor.capture_on_drop() IS 'event trigger: a dropped table or partition takes rows away unseen';
@@ -221,7 +268,7 @@ $$;
 COMMENT ON FUNCTION conveyor.capture_on_rewrite() IS 'event trigger: a rewrite changes contents unseen';
 
 CREATE EVENT TRIGGER conveyor_capture_on_ddl ON ddl_command_end
-    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA') EXECUTE FUNCTION conveyor.capture_on_ddl();
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'CREATE TRIGGER', 'ALTER TRIGGER') EXECUTE FUNCTION conveyor.capture_on_ddl();
 CREATE EVENT TRIGGER conveyor_capture_on_drop ON sql_drop EXECUTE FUNCTION conveyor.capture_on_drop();
 CREATE EVENT TRIGGER conveyor_capture_on_rewrite ON table_rewrite EXECUTE FUNCTION conveyor.capture_on_rewrite();
 ALTER EVENT TRIGGER conveyor_capture_on_ddl ENABLE ALWAYS;

@@ -169,7 +169,9 @@ BEGIN
     INSERT INTO conveyor.delivery_definition (delivery, feed, target, destination, options, owner)
     VALUES (delivery, feed, target, destination, options, conveyor.caller()::regrole);
     PERFORM conveyor.know_identity();
+    PERFORM conveyor.wake_feed(feed);
     PERFORM conveyor.start_state(delivery, coalesce((options ->> 'backfill')::boolean, true), 'created');
+    PERFORM conveyor.feed_trouble(s.feed, s.trouble, s.remedy) FROM conveyor.feed_state s WHERE s.feed = create_delivery.feed AND s.trouble IS NOT NULL;
     PERFORM conveyor.write_journal('create delivery', delivery, format('feed %s to %s in target %s %s', feed, destination, target, options));
 END
 $$;

@@ -32,6 +32,9 @@ DECLARE
 BEGIN
     PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
     SELECT s.held_reason INTO held FROM conveyor.delivery_state s WHERE s.delivery = resume_delivery.delivery FOR UPDATE;
+    IF held IS NOT NULL THEN
+        PERFORM conveyor.check_feed_runs(definition.feed);
+    END IF;
     UPDATE conveyor.delivery_state s
        SET paused_at = NULL, paused_reason = NULL, held_at = NULL, held_reason = NULL, throttle = NULL, updated_at = clock_timestamp(),
            -- What is to be sent from the beginning after a hold is there to fill a destination that went missing: nothing counts
@@ -92,7 +95,7 @@ CREATE TABLE conveyor.destination_removal (
 );
 COMMENT ON TABLE conveyor.destination_removal IS 'destinations of dropped deliveries, and indices that a rebuild has replaced, which an agent still has to remove';
 
--- Holds a delivery for a reason that only a person can settle.
+-- Holds a delivery for a reason that only a person can settle. The first reason stays: what fails afterwards follows from it.
 CREATE FUNCTION conveyor.hold(delivery text, lease bigint, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -100,7 +103,7 @@ AS $$
 BEGIN
     PERFORM conveyor.lock_lease(delivery, lease);
     UPDATE conveyor.delivery_state s
-       SET held_at = coalesce(s.held_at, clock_timestamp()), held_reason = coalesce(reason, 'no reason given'),
+       SET held_at = coalesce(s.held_at, clock_timestamp()), held_reason = coalesce(s.held_reason, reason, 'no reason given'),
            updated_at = clock_timestamp()
      WHERE s.delivery = hold.delivery;
     PERFORM conveyor.write_journal('hold delivery', delivery, reason, conveyor.lease_holder(delivery));

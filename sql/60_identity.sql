@@ -59,23 +59,18 @@ CREATE FUNCTION conveyor.restore_delivery(delivery text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    watched regclass;
 BEGIN
     PERFORM conveyor.start_state(delivery, false, NULL);
-    FOR watched IN SELECT w.relation FROM conveyor.watch w JOIN conveyor.delivery_definition d USING (feed)
-                    WHERE d.delivery = restore_delivery.delivery ORDER BY w.relation::text LOOP
-        BEGIN
-            PERFORM conveyor.install_capture(watched);
-        EXCEPTION WHEN OTHERS THEN
-            -- Without its capture nothing may be called delivered; the other deliveries go on.
-            UPDATE conveyor.delivery_state s
-               SET held_at = clock_timestamp(),
-                   held_reason = format('changes of %s cannot be captured: %s; SELECT * FROM conveyor.audit() says how to mend it, '
-                                        'then run SELECT conveyor.resume_delivery(%L)', watched, SQLERRM, s.delivery)
-             WHERE s.delivery = restore_delivery.delivery;
-        END;
-    END LOOP;
+    BEGIN
+        PERFORM conveyor.wake_feed(d.feed) FROM conveyor.delivery_definition d WHERE d.delivery = restore_delivery.delivery;
+    EXCEPTION WHEN OTHERS THEN
+        -- Without its captures nothing may be called delivered; the other deliveries go on.
+        UPDATE conveyor.delivery_state s
+           SET held_at = clock_timestamp(),
+               held_reason = format('changes cannot be captured: %s; SELECT * FROM conveyor.audit() says how to mend it, '
+                                    'then run SELECT conveyor.resume_delivery(%L)', SQLERRM, s.delivery)
+         WHERE s.delivery = restore_delivery.delivery;
+    END;
     PERFORM conveyor.open_recheck(delivery, 'restored from a dump');
 END
 $$;
@@ -101,7 +96,10 @@ BEGIN
     IF change <> '' THEN
         SELECT i.* INTO present FROM conveyor.identity i FOR UPDATE;
         UPDATE conveyor.identity i
-           SET system_identifier = c.system_identifier, database = d.oid, timeline = conveyor.timeline(), epoch = i.epoch + 1,
+           SET system_identifier = c.system_identifier, database = d.oid, timeline = conveyor.timeline(),
+               -- Of two restores from one backup the later must not repeat the epoch of the earlier, whose documents would
+               -- count as newer: it is on a higher timeline.
+               epoch = greatest(i.epoch + 1, least(conveyor.timeline(), 32767)),
                confirmed = current_setting('conveyor.confirm_epoch', true) IS NOT DISTINCT FROM 'automatic', noticed_at = clock_timestamp()
           FROM pg_control_system() AS c, pg_database AS d
          WHERE d.datname = current_database()
@@ -110,7 +108,10 @@ BEGIN
         RETURNING i.* INTO present;
         IF FOUND THEN
             PERFORM conveyor.write_journal('new epoch', format('epoch %s', present.epoch), change);
+            -- A restore or an upgrade of the cluster may have brought views in another form.
+            PERFORM conveyor.feed_adapts(s.feed) FROM conveyor.feed_state s;
             PERFORM conveyor.begin_epoch(format('new epoch %s: %s', present.epoch, change));
+            PERFORM conveyor.wake_feeds();
         END IF;
     END IF;
 

@@ -17,43 +17,64 @@ BEGIN ATOMIC
            LATERAL (SELECT unnest(w.columns) UNION SELECT unnest(w.recorded)) AS n(missing)
      WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = w.relation AND a.attname = n.missing AND a.attnum > 0 AND NOT a.attisdropped)
     UNION ALL
-    SELECT 'error', format('feed %I', f.feed), format('its view with oid %s does not exist any more', f.document_view::oid),
-           format('SELECT conveyor.drop_feed(%L)', f.feed)
-      FROM conveyor.feed_definition f
-     WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = f.document_view)
-    UNION ALL
-    SELECT 'error', format('feed %I', f.feed), format('column "%s" of its key is not among the columns of view %s', k.name, f.document_view),
-           format('SELECT conveyor.drop_feed(%1$L), then conveyor.create_feed(%1$L, …) with the key as it is', f.feed)
-      FROM conveyor.feed_definition f
-      JOIN pg_class c ON c.oid = f.document_view,
-           LATERAL unnest(f.key) AS k(name)
-     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = f.document_view AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped)
-    UNION ALL
-    SELECT 'error', format('feed %I', f.feed), format('column "%s" of its key is not among the columns of its root %s', k.name, f.root),
-           format('SELECT conveyor.drop_feed(%1$L), then conveyor.create_feed(%1$L, …) with the key as it is', f.feed)
-      FROM conveyor.feed_definition f
-      JOIN pg_class c ON c.oid = f.root,
-           LATERAL unnest(f.root_key) AS k(name)
-     WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = f.root AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped)
-    UNION ALL
     SELECT 'warning', format('feed %I', f.feed), format('its view reads %s, which the feed does not watch', r.relation),
            format('SELECT conveyor.add_watch(%L, %L, ARRAY[…], …)', f.feed, r.relation)
       FROM conveyor.feed_definition f,
            LATERAL unnest(f.relations) AS r(relation)
      WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation)
-       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r.relation)
-    UNION ALL
-    -- What the view reads now, where it is not what was noted: its definition, or a table behind it, was exchanged.
-    SELECT 'warning', format('feed %I', f.feed), format('view %s reads %s now, which was not known when the feed was made', f.document_view, d.refobjid::regclass),
-           format('SELECT conveyor.add_watch(%L, %L, ARRAY[…], …)', f.feed, d.refobjid::regclass)
-      FROM conveyor.feed_definition f
-      JOIN pg_rewrite r ON r.ev_class = f.document_view
-      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
-      JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'f')
-     WHERE d.refobjid <> ALL (f.relations::oid[])
-       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = d.refobjid)
-     GROUP BY f.feed, f.document_view, d.refobjid;
+       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r.relation);
 END;
+
+-- Does a unique index hold the columns apart, whatever is done? Not a partial one, nor one that lets NULLs through.
+CREATE FUNCTION conveyor.is_unique(relation oid, columns text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN EXISTS (SELECT FROM pg_index i
+                WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+                  -- Columns that are unique without the others are so with them.
+                  AND ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) <@ columns
+                  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) AND NOT a.attnotnull));
+
+-- What a feed makes its documents of may have changed unseen, or in a way that it cannot follow.
+CREATE FUNCTION conveyor.audit_feeds() RETURNS TABLE (severity text, object text, problem text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'error', format('feed %I', s.feed), format('it cannot follow its view, and its deliveries wait: %s', s.trouble), s.remedy
+      FROM conveyor.feed_state s
+     WHERE s.trouble IS NOT NULL
+    UNION ALL
+    SELECT 'error', format('feed %I', f.feed), format('its view with oid %s does not exist any more', f.document_view::oid),
+           format('SELECT conveyor.change_view(%L, ''schema.view'')', f.feed)
+      FROM conveyor.feed_definition f
+     WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = f.document_view)
+       AND NOT EXISTS (SELECT FROM conveyor.feed_state s WHERE s.feed = f.feed AND s.trouble IS NOT NULL)
+    UNION ALL
+    SELECT 'error', format('feed %I', s.feed), format('what its documents are made of has changed unseen: %s', u.changes), format('SELECT conveyor.adapt_feed(%L)', s.feed)
+      FROM conveyor.feed_state s
+      JOIN conveyor.feed_definition f USING (feed)
+      JOIN pg_class c ON c.oid = f.document_view,
+           LATERAL conveyor.changed_parts(s.parts, conveyor.document_parts(c.oid)) AS u(changes)
+     WHERE s.trouble IS NULL AND u.changes IS NOT NULL
+    UNION ALL
+    SELECT 'warning', format('feed %I', w.feed), conveyor.swap_problem(w.feed, w.relation, w.newcomer),
+           conveyor.swap_remedy(w.feed, w.relation, w.former, w.reader)
+      FROM conveyor.swapped() AS w
+    UNION ALL
+    SELECT 'warning', format('feed %I', f.feed), format('nothing keeps (%s) of %s unique any more, and so the ids of the documents', array_to_string(f.root_key, ', '), f.root),
+           format('ALTER TABLE %s ADD UNIQUE (%s)', f.root, (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(f.root_key) WITH ORDINALITY AS u(k, n)))
+      FROM conveyor.feed_definition f
+      JOIN pg_class c ON c.oid = f.root
+     WHERE NOT conveyor.is_unique(f.root, f.root_key);
+END;
+
+-- Puts the capture in place, and has everything sent again that may have changed meanwhile.
+CREATE FUNCTION conveyor.capture_remedy(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN concat_ws(', ', format('SELECT conveyor.install_capture(%L::regclass)', relation),
+                 (SELECT string_agg(format('conveyor.resync_all(%L)', d.delivery), ', ' ORDER BY d.delivery)
+                    FROM conveyor.watch w JOIN conveyor.delivery_definition d USING (feed) WHERE w.relation = capture_remedy.relation));
 
 CREATE FUNCTION conveyor.audit_captures() RETURNS TABLE (severity text, object text, problem text, remedy text)
     LANGUAGE sql STABLE
@@ -62,11 +83,11 @@ BEGIN ATOMIC
     WITH watched AS (
         SELECT DISTINCT n.relation::regclass FROM conveyor.capture_need n JOIN pg_class c ON c.oid = n.relation
     )
-    SELECT 'error', format('table %s', w.relation), 'its changes are not captured', format('SELECT conveyor.install_capture(%L::regclass)', w.relation)
+    SELECT 'error', format('table %s', w.relation), 'its changes are not captured', conveyor.capture_remedy(w.relation)
       FROM watched w
      WHERE NOT EXISTS (SELECT FROM conveyor.capture c WHERE c.relation = w.relation AND c.retired_at IS NULL)
     UNION ALL
-    SELECT 'error', format('table %s', w.relation), 'its capture is not what feeds and jobs need', format('SELECT conveyor.install_capture(%L::regclass)', w.relation)
+    SELECT 'error', format('table %s', w.relation), 'its capture is not what feeds and jobs need', conveyor.capture_remedy(w.relation)
       FROM watched w
       JOIN conveyor.capture c ON c.relation = w.relation AND c.retired_at IS NULL,
            LATERAL conveyor.capture_needed(w.relation) AS n
@@ -78,7 +99,7 @@ BEGIN ATOMIC
       JOIN pg_class c ON c.oid = m.member AND c.relpersistence = 'u'
     UNION ALL
     SELECT 'error', format('table %s', f.member::regclass), format('trigger "%s" %s', f.trigger, f.fault),
-           format('SELECT conveyor.install_capture(%L::regclass), then conveyor.resync_all() of the deliveries concerned', c.relation::regclass)
+           conveyor.capture_remedy(c.relation)
       FROM conveyor.capture c
       JOIN pg_class k ON k.oid = c.relation,
            LATERAL conveyor.capture_faults(c.capture) AS f
@@ -90,8 +111,20 @@ BEGIN ATOMIC
            LATERAL conveyor.capture_strays(t.relation) AS stray
     UNION ALL
     SELECT 'error', format('event trigger %s', n.name), 'is missing or not ENABLE ALWAYS', format('ALTER EVENT TRIGGER %s ENABLE ALWAYS', n.name)
-      FROM (VALUES ('conveyor_capture_on_ddl'), ('conveyor_capture_on_drop'), ('conveyor_capture_on_rewrite')) AS n(name)
+      FROM (VALUES ('conveyor_capture_on_ddl'), ('conveyor_capture_on_drop'), ('conveyor_capture_on_rewrite'), ('conveyor_feeds_on_ddl'), ('conveyor_feeds_on_drop')) AS n(name)
      WHERE NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = n.name AND e.evtenabled = 'A');
+END;
+
+-- Is this the database that the deliveries belong to? An agent notices too, and waits.
+CREATE FUNCTION conveyor.audit_identity() RETURNS TABLE (severity text, object text, problem text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'error', format('database %I', d.datname), 'it is not the one that documents were delivered from (a restore, a promotion or a copy): nothing is sent',
+           'SELECT conveyor.confirm_epoch()'
+      FROM conveyor.identity i, pg_control_system() AS c, pg_database AS d
+     WHERE d.datname = current_database()
+       AND (NOT i.confirmed OR i.system_identifier <> c.system_identifier OR i.database <> d.oid OR i.timeline <> conveyor.timeline());
 END;
 
 -- audit: what no longer holds, and the command that mends it. Changes nothing.
@@ -99,6 +132,10 @@ CREATE FUNCTION conveyor.audit() RETURNS TABLE (severity text, object text, prob
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    SELECT a.* FROM conveyor.audit_identity() AS a
+    UNION ALL
+    SELECT a.* FROM conveyor.audit_feeds() AS a
+    UNION ALL
     SELECT a.* FROM conveyor.audit_watches() AS a
     UNION ALL
     SELECT a.* FROM conveyor.audit_captures() AS a

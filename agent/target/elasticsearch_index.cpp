@@ -104,9 +104,10 @@ Result<std::vector<std::string>> Elasticsearch::named_indices(const Destination&
                                    : fmt::format("alias \"{}\", which names index \"{}\",", destination.name, name);
     return fail<Names>(
         Outcome::hold,
-        fmt::format("{} is already in the target and was not made by this delivery; choose another destination (SELECT "
-                    "conveyor.alter_delivery), or delete or rename it, then run: SELECT conveyor.resume_delivery({})",
-                    object, sql_literal(destination.delivery)));
+        fmt::format(
+            "{} is already in the target and was not made by this delivery; create the delivery anew with another "
+            "destination, or delete or rename it, then run: SELECT conveyor.resume_delivery({})",
+            object, sql_literal(destination.delivery)));
   }
   return {std::move(names), {}};
 }
@@ -186,7 +187,7 @@ Result<IndexState> Elasticsearch::adopt(const Destination& destination, const st
     return fail<IndexState>(
         Outcome::hold,
         fmt::format("index \"{}\" in the target has {} documents of an earlier delivery of this name; delete it, "
-                    "or choose another destination (SELECT conveyor.alter_delivery), then run: SELECT "
+                    "or create the delivery anew with another destination, then run: SELECT "
                     "conveyor.resume_delivery({})",
                     index, json_integer_value(count), sql_literal(destination.delivery)));
   try {

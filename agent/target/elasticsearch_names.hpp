@@ -91,8 +91,8 @@ inline std::string replaced(const std::string& index, const std::string& deliver
 
 inline std::string not_ours(const std::string& index, const std::string& delivery) {
   return fmt::format(
-      "index \"{}\" in the target was not made by this delivery; choose another destination (SELECT "
-      "conveyor.alter_delivery), or delete or rename that index, then run: SELECT conveyor.resume_delivery({})",
+      "index \"{}\" in the target was not made by this delivery; create the delivery anew with another destination, or "
+      "delete or rename that index, then run: SELECT conveyor.resume_delivery({})",
       index, sql_literal(delivery));
 }
 

@@ -226,20 +226,20 @@ Result<IndexState> Ndjson::prepare(Destination& destination, const IndexState& s
     return {std::nullopt, {Outcome::hold, std::move(reason)}};
   };
   if (!usable_name(destination.name))
-    return hold(fmt::format(
-        "destination \"{}\" cannot be the name of a directory; choose another (SELECT conveyor.alter_delivery)",
-        destination.name));
+    return hold(
+        fmt::format("destination \"{}\" cannot be the name of a directory; create the delivery anew with another",
+                    destination.name));
   const NdjsonOptions options = this->options();
   const std::string folder = folder_of(options, destination.name);
   std::error_code error;
   const bool known = !text_of(parse_json(stored).get(), "name").empty();
   const bool there = fs::is_directory(folder, error);
   if (there && !fs::is_empty(folder, error) && read_mark(folder) != destination.origin)
-    return hold(
-        with_command(fmt::format("directory \"{}\" holds files that were not made by this delivery; choose another "
-                                 "destination (SELECT conveyor.alter_delivery), or move it away",
-                                 folder),
-                     destination.delivery));
+    return hold(with_command(
+        fmt::format("directory \"{}\" holds files that were not made by this delivery; create the delivery "
+                    "anew with another destination, or move it away",
+                    folder),
+        destination.delivery));
   // What was checkpointed went to the folder that is gone: no fill may go on in a new one.
   if (!there && known && !will_fill)
     return hold(

@@ -133,6 +133,58 @@ class Cluster:
         other.start()
         return other
 
+    def backup(self, directory):
+        """A base backup, from which restored() makes clusters."""
+        os.makedirs(directory)
+        if os.geteuid() == 0:
+            shutil.chown(directory, "postgres", "postgres")
+        self._run("pg_basebackup", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", str(directory), "-c", "fast", "-X", "none")
+
+    def restored(self, directory, backup, archive, restore_point):
+        """A cluster made from a backup and the archive of this one, as it was at a named restore point; started, and promoted when it is there."""
+        other = Cluster(
+            self.bin,
+            directory,
+            {
+                **self.settings,
+                "restore_command": f"'cp {archive}/%f %p'",
+                "recovery_target_name": f"'{restore_point}'",
+                "recovery_target_action": "promote",
+            },
+        )
+        other._make_directory()
+        shutil.copytree(backup, other.data)
+        os.chmod(other.data, 0o700)
+        with open(os.path.join(other.data, "recovery.signal"), "w"):
+            pass
+        other._configure()
+        if os.geteuid() == 0:
+            for path, folders, files in os.walk(other.data):
+                for name in [".", *folders, *files]:
+                    shutil.chown(os.path.join(path, name), "postgres", "postgres")
+        other.start()
+        other.wait_recovered()
+        return other
+
+    def wait_recovered(self):
+        connection = self.connect("postgres")
+        with connection.cursor() as cursor:
+
+            def recovered():
+                cursor.execute("SELECT pg_is_in_recovery()")
+                return not cursor.fetchone()[0]
+
+            until(recovered, lambda: f"the recovery ends: {self.log_tail()}", 60)
+        connection.close()
+
+    def dump(self, database, file, *options):
+        self._run("pg_dump", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database, "-f", str(file), *options)
+
+    def load_dump(self, database, file):
+        """What pg_dump wrote, into a database that is empty; any error of the restore is an error here."""
+        program = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"] if str(file).endswith(".sql") else ["pg_restore", "--exit-on-error"]
+        self._run(program[0], "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database, *program[1:], str(file))
+
     def promote(self):
         self._run("pg_ctl", "-D", self.data, "-w", "-s", "promote")
 

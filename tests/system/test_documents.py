@@ -42,6 +42,29 @@ def test_a_document_does_not_depend_on_the_settings_of_who_reads_or_owns_it(data
     assert assert_equal_both_ways(things) == 100
 
 
+@pytest.mark.every_server
+def test_a_value_whose_type_does_not_become_json_is_a_dead_letter_and_holds_nothing_back(database, search, alias, make_target, start_agent):
+    """A type's own cast to json makes the JSON, and may fail for a value: as it is filled, and as it changes."""
+    database.sql(
+        """CREATE TYPE shop.fragile AS ENUM ('whole', 'broken');
+        CREATE FUNCTION shop.fragile_json(shop.fragile) RETURNS json LANGUAGE plpgsql IMMUTABLE AS
+            'BEGIN IF $1 = ''broken'' THEN RAISE EXCEPTION ''there is no JSON for it''; END IF; RETURN to_json($1::text); END';
+        CREATE CAST (shop.fragile AS json) WITH FUNCTION shop.fragile_json(shop.fragile)"""
+    )
+    things = deliver(database, search, alias, make_target, "shop.fragile", "CASE n WHEN 7 THEN 'broken' ELSE 'whole' END::shop.fragile", 50)
+    agent = start_agent(database)
+    things.wait_delivered(agent)
+    database.sql("UPDATE shop.thing SET value = 'broken' WHERE id = 8; INSERT INTO shop.thing VALUES (100, 'whole')")
+    things.wait_delivered(agent)
+    dead = things.dead_letters()
+    assert set(dead) == {"7", "8"} and all("there is no JSON for it" in reason for _, reason in dead.values()), dead
+    assert search.get(alias, "100") == {"id": 100, "value": "whole"}
+    database.sql("UPDATE shop.thing SET value = 'whole' WHERE id IN (7, 8)")
+    things.wait_delivered(agent)
+    assert things.dead_letters() == {}
+    assert assert_equal_both_ways(things) == 51
+
+
 def test_a_document_of_50_megabytes_arrives_and_its_memory_is_given_back(database, search, alias, make_target, start_agent):
     mapping = {"index": {"mappings": {"properties": {"value": {"type": "object", "enabled": False}}}}}
     things = deliver(database, search, alias, make_target, "jsonb", "jsonb_build_object('n', n)", 50, mapping)

@@ -65,6 +65,8 @@ SELECT * FROM conveyor.analyse_feed(NULL, NULL, NULL);
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE DOMAIN codes AS code[];
 CREATE TABLE wide (id bigint PRIMARY KEY, c code, cs codes, m mood[], o customer, at timestamptz, j jsonb, v varchar(10), n "char", p point);
+-- A column that no JSON can be made of.
+SELECT conveyor.create_feed('analyse_stats', 'pg_catalog.pg_stats', key => '{schemaname,tablename,attname}');
 CREATE VIEW wide_document AS SELECT * FROM wide;
 SELECT conveyor.create_feed('analyse_wide', 'wide_document');
 SELECT * FROM conveyor.document_columns('analyse_wide');
