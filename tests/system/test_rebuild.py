@@ -206,6 +206,28 @@ def test_while_the_alias_is_switched_nothing_is_called_delivered_that_only_one_i
     assert orders.search.get(orders.alias, "3")["status"] == "in between"
 
 
+def test_the_alias_waits_for_an_index_that_is_behind_what_was_called_delivered(live_orders, database, start_agent):
+    orders, agent = live_orders
+    agent.terminate()
+    rebuild(orders)
+    killed_in_the_state(orders, database, start_agent, "rebuild_before_turn", "switching")
+    beside = f"{orders.name} (rebuild)"
+    database.sql("UPDATE shop.orders SET status = 'in the old index' WHERE id = 3")
+    database.sql("UPDATE conveyor.index_rebuild SET upto = conveyor.latest_snapshot()")
+
+    # In an agent's place.
+    database.sql("SELECT conveyor.agent_start('by hand', 'h', 1, '0', 1, '{}')")
+
+    def lease():
+        database.sql("SELECT conveyor.agent_sync('by hand', '{}')")
+        return database.one("SELECT lease FROM conveyor.delivery_state WHERE delivery = %s AND agent = 'by hand'", beside)
+
+    number = until(lease, "the lease of the one that died")
+    assert database.one("SELECT conveyor.rebuild_next(%s, %s)", beside, number) is None
+    database.sql("UPDATE conveyor.delivery_state SET cursor = conveyor.latest_snapshot() WHERE delivery = %s", beside)
+    assert database.one("SELECT conveyor.rebuild_next(%s, %s)", beside, number) is not None
+
+
 def test_what_is_lost_from_the_new_index_before_the_switch_is_found_by_comparing_keys(live_orders, database, search, start_agent):
     orders, agent = live_orders
     agent.terminate()
