@@ -1,6 +1,7 @@
 #include "frame.hpp"
 
 #include "compat.hpp"
+#include "verify/content_hash.hpp"
 
 extern "C" {
 #include "mb/pg_wchar.h"
@@ -63,6 +64,18 @@ void append_text(StringInfo buffer, Bytes text) {
   if (converted != text.data) pfree(converted);
 }
 
+// Line ends can only be white space between tokens (they come from columns of type json; inside strings they are
+// escaped), and a document is one line. Returns it as it stands in the buffer now.
+Bytes append_line(StringInfo buffer, Bytes document) {
+  int at = buffer->len + static_cast<int>(sizeof(uint32));
+  append_text(buffer, document);
+  char* text = buffer->data + at;
+  char* end = buffer->data + buffer->len;
+  for (char* p = text; (p = static_cast<char*>(memchr(p, '\n', end - p))) != nullptr;) *p++ = ' ';
+  for (char* p = text; (p = static_cast<char*>(memchr(p, '\r', end - p))) != nullptr;) *p++ = ' ';
+  return {text, static_cast<int>(end - text)};
+}
+
 }  // namespace
 
 void frame_begin(FrameWriter* frames) {
@@ -81,14 +94,17 @@ void frame_header(FrameWriter* frames, uint64 version, const char* snapshot) {
 void frame_document(FrameWriter* frames, Bytes key, Bytes document) {
   start(frames, 'd');
   append_text(&frames->building, key);
-  int at = frames->building.len + static_cast<int>(sizeof(uint32));
-  append_text(&frames->building, document);
-  // Line ends can only be white space between tokens (they come from columns of type json; inside strings they are
-  // escaped), and a document is one line.
-  char* text = frames->building.data + at;
-  char* end = frames->building.data + frames->building.len;
-  for (char* p = text; (p = static_cast<char*>(memchr(p, '\n', end - p))) != nullptr;) *p++ = ' ';
-  for (char* p = text; (p = static_cast<char*>(memchr(p, '\r', end - p))) != nullptr;) *p++ = ' ';
+  append_line(&frames->building, document);
+}
+
+void frame_content(FrameWriter* frames, Bytes key, Bytes document) {
+  start(frames, 'c');
+  append_text(&frames->building, key);
+  int at = frames->building.len;
+  Bytes line = append_line(&frames->building, document);
+  uint64 hash = content_hash(line.data, line.size);
+  frames->building.len = at;
+  append_u64(&frames->building, hash);
 }
 
 void frame_missing(FrameWriter* frames, Bytes key) {

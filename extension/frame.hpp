@@ -36,6 +36,8 @@ void frame_begin(FrameWriter* frames);
 
 void frame_header(FrameWriter* frames, uint64 version, const char* snapshot);
 void frame_document(FrameWriter* frames, Bytes key, Bytes document);
+// The hash of the document's bytes instead of them: as an agent would send them, in UTF-8 and on one line.
+void frame_content(FrameWriter* frames, Bytes key, Bytes document);
 void frame_missing(FrameWriter* frames, Bytes key);
 void frame_refused(FrameWriter* frames, Bytes key, const char* type, const char* reason);
 void frame_key(FrameWriter* frames, Bytes key);

@@ -60,6 +60,10 @@ void take_record(Reader* reader, Datum* values, bool* nulls) {
       set(kKey, take_text(reader));
       set(kBody, take_text(reader));
       break;
+    case 'c':
+      set(kKey, take_text(reader));
+      set(kNumber, Int64GetDatum(take_u64(reader)));
+      break;
     case 'm':
     case 'k':
       set(kKey, take_text(reader));

@@ -20,6 +20,13 @@ LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'conveyor_fetch_range';
 COMMENT ON FUNCTION conveyor.fetch_range(text, text[], text[], pg_catalog.pg_snapshot) IS
   'documents with first < key <= last, as frames';
 
+-- The same as fetch_range(), with the hash of each document instead of the document. Returns: frames h (c|x)… e.
+CREATE FUNCTION conveyor.range_contents(delivery text, first text[], last text[], at_least pg_catalog.pg_snapshot)
+RETURNS SETOF bytea
+LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'conveyor_range_contents';
+COMMENT ON FUNCTION conveyor.range_contents(text, text[], text[], pg_catalog.pg_snapshot) IS
+  'hashes of the documents with first < key <= last, as frames';
+
 CREATE FUNCTION conveyor.range_keys(delivery text, first text[], last text[], at_least pg_catalog.pg_snapshot)
 RETURNS SETOF bytea
 LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'conveyor_range_keys';
@@ -47,6 +54,7 @@ COMMENT ON FUNCTION conveyor.frame_records(bytea) IS
 REVOKE ALL ON FUNCTION conveyor.window_keys(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.fetch_keys(text, text[], pg_catalog.pg_snapshot) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.fetch_range(text, text[], text[], pg_catalog.pg_snapshot) FROM PUBLIC;
+REVOKE ALL ON FUNCTION conveyor.range_contents(text, text[], text[], pg_catalog.pg_snapshot) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.range_keys(text, text[], text[], pg_catalog.pg_snapshot) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.absent_keys(text, text[], pg_catalog.pg_snapshot) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.range_end(text, text[], int) FROM PUBLIC;

@@ -12,7 +12,7 @@ GRANT USAGE ON SCHEMA conveyor TO conveyor_reader, conveyor_operator, conveyor_a
 DO $$
 DECLARE
     -- Whoever reads; the functions are those that the views call.
-    views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'rebuild_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
+    views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'verification_status', 'difference', 'rebuild_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
                                        'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'rebuild_transition', 'throttle_kind'];
     reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'rebuild_shown', 'rebuild_request', 'rebuild_refused', 'rebuild_keep', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
@@ -42,7 +42,9 @@ DECLARE
     agent     CONSTANT text[] := ARRAY['agent_start', 'agent_sync', 'agent_poll', 'agent_stop', 'renew_lease', 'fence', 'advance', 'range_claim', 'range_finish',
                                        'sweep_finish', 'request_keys', 'request_keys_done', 'orphan_keys', 'orphans_settled', 'mark_stale', 'hold',
                                        'rebuild_next', 'rebuild_turned', 'store_index', 'removal_done', 'tick', 'latest_snapshot', 'snapshot_version',
-                                       'window_keys', 'fetch_keys', 'fetch_range', 'range_keys', 'absent_keys'];
+                                       'window_keys', 'fetch_keys', 'fetch_range', 'range_contents', 'range_keys', 'absent_keys',
+                                       'verification_begin', 'verification_claim', 'verification_note', 'verification_enter', 'verification_keys',
+                                       'verification_settle', 'verification_resync', 'verification_request', 'verification_delivered', 'verification_condition', 'verification_finish', 'present_version'];
     name text;
     routine regprocedure;
     recipients text;

@@ -8,6 +8,7 @@
 #include "cli/configuration.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/status_command.hpp"
+#include "cli/verify_command.hpp"
 
 namespace conveyor {
 
@@ -32,6 +33,7 @@ int run_command_line(int argc, char** argv) {
   Command chosen;
   add_agent_command(app, chosen);
   add_status_command(app, chosen);
+  add_verify_command(app, chosen);
 
   try {
     app.parse(argc, argv);

@@ -28,6 +28,9 @@ bool FrameReader::next(Record& record) {
     case 'd':
       whole = bytes(record.key) && bytes(record.text);
       break;
+    case 'c':
+      whole = bytes(record.key) && number(record.number, 8);
+      break;
     case 'm':
     case 'k':
       whole = bytes(record.key);

@@ -13,10 +13,10 @@ namespace conveyor {
 
 // One record; the views point into the frame that was given to FrameReader::open().
 struct Record {
-  char kind = 0;             // 'h' 'd' 'm' 'x' 'k' 's' 'e'
+  char kind = 0;             // 'h' 'd' 'c' 'm' 'x' 'k' 's' 'e'
   char signal = 0;           // s: 't' truncated, 'r' re-check, 'o' overflow
-  std::uint64_t number = 0;  // h: version of the snapshot; e: records before it
-  std::string_view key;      // d m x k
+  std::uint64_t number = 0;  // h: version of the snapshot; c: hash of the document; e: records before it
+  std::string_view key;      // d c m x k
   std::string_view text;     // h: snapshot; d: document; x s: reason
   std::string_view type;     // x: type of the dead letter
 };

@@ -21,6 +21,7 @@
 #include "decide/nodes.hpp"
 #include "http/client.hpp"
 #include "target/elasticsearch_options.hpp"
+#include "target/stored_documents.hpp"
 #include "target/target.hpp"
 
 namespace conveyor {
@@ -37,6 +38,10 @@ class Elasticsearch final : public Target {
   Result<IndexState> finish_fill(const Destination& destination, const IndexState& stored) override;
   bool can_list_ids() const override { return true; }
   Result<IdPage> list_ids(const Destination& destination, const std::string& position) override;
+  Result<std::string> field_type(const Destination& destination, const std::string& field) override;
+  Result<bool> refresh(const Destination& destination) override;
+  Result<bool> read(const Destination& destination, const ReadBack& wanted,
+                    const std::function<void(const StoredDocument&)>& take) override;
   Result<bool> remove_destination(const Destination& destination, const IndexState& stored) override;
   Result<std::vector<bool>> have_ids(const Destination& destination, const std::vector<std::string>& ids) override;
   Result<std::string> unready(const Destination& destination, const std::string& other) override;
@@ -94,8 +99,13 @@ class Elasticsearch final : public Target {
     int status = 0;
     std::string body, type, reason;
   };
-  Result<Answer> ask(const std::string& method, const std::string& path, const std::string& body = {});
+  Result<Answer> ask(const std::string& method, const std::string& path, const std::string& body = {},
+                     std::size_t most_bytes = 64u << 20);
   static Failure failure_of(const Answer& answer, const std::string& doing);
+
+  // elasticsearch_read.cpp
+  Result<SearchAnswer> search(const std::string& path, const std::string& body, const Destination& destination,
+                              const std::function<void(const StoredDocument&)>& take);
 
   // elasticsearch_index.cpp
   struct Found {

@@ -20,13 +20,14 @@ Result<IdPage> no_page(Outcome outcome, std::string reason) { return {std::nullo
 
 // One request to the first node that takes it. An answer of any status is an answer; a Failure: there was none.
 Result<Elasticsearch::Answer> Elasticsearch::ask(const std::string& method, const std::string& path,
-                                                 const std::string& body) {
+                                                 const std::string& body, std::size_t most_bytes) {
   while (const std::optional<std::string> node = nodes_.pick()) {
     http::Request request;
     request.method = method;
     request.url = *node + path;
     if (!body.empty()) request.content_type = "application/json";
     request.body = body;
+    request.max_response = most_bytes;
     const http::Response response = client_.wait(std::move(request));
     if (response.end != http::End::answered) {
       node_failed(*node, response.error);

@@ -109,6 +109,29 @@ struct IdPage {
   std::string position;  // give it back to continue; empty: this was the last page
 };
 
+// A document as a search gives it back. `source` is valid while it is being looked at.
+struct StoredDocument {
+  std::string id;
+  std::int64_t version = 0, sequence = 0;  // the target's; zero where they were not asked for
+  std::string routing;                     // not empty: stored where nothing of ours looks for it
+  std::string_view source;                 // the bytes that were sent; none: the target does not keep them
+};
+
+// Which documents to read back.
+struct ReadBack {
+  enum class Kind {
+    ids,      // these
+    range,    // whose field is above `first` and up to `last`
+    without,  // that do not have the field, so that no range has them
+  };
+  Kind kind = Kind::ids;
+  std::vector<std::string> ids;
+  std::string field;
+  std::optional<std::string> first, last;  // numbers or strings as text; nothing: unbounded
+  std::size_t expected = 1000;             // about how many there are: the size of a page
+  bool versions = false;
+};
+
 class Target {
  public:
   using Done = std::function<void(SendResult)>;
@@ -131,6 +154,16 @@ class Target {
   // Ids present in the destination, page by page; nullopt-like empty page when the target cannot list them.
   virtual bool can_list_ids() const = 0;
   virtual Result<IdPage> list_ids(const Destination& destination, const std::string& position) = 0;
+  // Reading documents back, where a target can. field_type() is the type that a field is indexed as, empty where it is
+  // not; a Failure where the documents are not kept as they were sent. read() finds what was acknowledged before the
+  // latest refresh(), and gives it to `take` as it comes, some of it twice perhaps.
+  virtual Result<std::string> field_type(const Destination&, const std::string&) {
+    return {std::nullopt, no_reading()};
+  }
+  virtual Result<bool> refresh(const Destination&) { return {std::nullopt, no_reading()}; }
+  virtual Result<bool> read(const Destination&, const ReadBack&, const std::function<void(const StoredDocument&)>&) {
+    return {std::nullopt, no_reading()};
+  }
   // With Destination::other the name leads there before the index goes.
   virtual Result<bool> remove_destination(const Destination& destination, const IndexState& stored) = 0;
 
@@ -147,6 +180,9 @@ class Target {
   virtual void reconfigure(const std::string& options) = 0;
   // Why it is slow or down now, for people, without the target's name; empty when all is well.
   virtual std::string condition() const = 0;
+
+ private:
+  static Failure no_reading() { return {Outcome::hold, "nothing can be read back from this kind of target"}; }
 };
 
 // kind: "elasticsearch" or "ndjson"; options: JSON text as stored; secret: names CONVEYOR_<SECRET>_PASSWORD and

@@ -1,7 +1,7 @@
 """docs/results.md: the hand-written head, then everything that lies in build/bench/*.json."""
 import json
 
-ORDER = ["capture", "tpcb", "log", "backfill", "live", "fanout", "migrate"]
+ORDER = ["capture", "tpcb", "log", "backfill", "live", "fanout", "verify", "migrate"]
 
 
 def _number(value):

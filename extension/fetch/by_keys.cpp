@@ -20,7 +20,7 @@ void open(Answer* base, FunctionCallInfo fcinfo, bool documents) {
   char** keys = key_arguments(fcinfo, 1, &count);
   answer->documents = documents;
   asked_init(&answer->asked, base->feed, keys, count);
-  rows_begin(&answer->rows, &base->frames, &answer->asked, documents);
+  rows_begin(&answer->rows, &base->frames, &answer->asked, documents ? Wanted::documents : Wanted::keys);
 
   SPI_connect();
   const char* sql = query_by_keys(base->feed, documents ? Wanted::documents : Wanted::keys);

@@ -1,4 +1,4 @@
-// fetch_range(delivery, first, last, at_least) and range_keys(delivery, first, last, at_least).
+// fetch_range(), range_contents() and range_keys(delivery, first, last, at_least).
 #include "fetch/answer.hpp"
 #include "fetch/query.hpp"
 #include "fetch/rows.hpp"
@@ -27,8 +27,8 @@ void open(Answer* base, FunctionCallInfo fcinfo, Wanted wanted) {
     char** texts = key_arguments(fcinfo, 2, &count);
     key_values(base->feed, texts, count, values + (first ? base->feed->keys : 0));
   }
-  rows_begin(&answer->rows, &base->frames, nullptr, wanted == Wanted::documents);
-  answer->count_nulls = wanted == Wanted::documents && !first;
+  rows_begin(&answer->rows, &base->frames, nullptr, wanted);
+  answer->count_nulls = wanted != Wanted::keys && !first;
 
   SPI_connect();
   const char* sql = query_by_range(base->feed, wanted, first, last);
@@ -38,6 +38,7 @@ void open(Answer* base, FunctionCallInfo fcinfo, Wanted wanted) {
 }
 
 void open_documents(Answer* base, FunctionCallInfo fcinfo) { open(base, fcinfo, Wanted::documents); }
+void open_contents(Answer* base, FunctionCallInfo fcinfo) { open(base, fcinfo, Wanted::contents); }
 void open_keys(Answer* base, FunctionCallInfo fcinfo) { open(base, fcinfo, Wanted::keys); }
 
 // Rows whose key is NULL are in no range; the one that begins at the beginning speaks for them. The empty key is
@@ -70,6 +71,7 @@ bool more(Answer* base) {
 }
 
 constexpr AnswerKind kDocuments = {sizeof(RangeAnswer), open_documents, more, nullptr};
+constexpr AnswerKind kContents = {sizeof(RangeAnswer), open_contents, more, nullptr};
 constexpr AnswerKind kKeys = {sizeof(RangeAnswer), open_keys, more, nullptr};
 
 }  // namespace
@@ -77,4 +79,5 @@ constexpr AnswerKind kKeys = {sizeof(RangeAnswer), open_keys, more, nullptr};
 }  // namespace conveyor
 
 CONVEYOR_FUNCTION(fetch_range) { return conveyor::answer_next(fcinfo, &conveyor::kDocuments, 3); }
+CONVEYOR_FUNCTION(range_contents) { return conveyor::answer_next(fcinfo, &conveyor::kContents, 3); }
 CONVEYOR_FUNCTION(range_keys) { return conveyor::answer_next(fcinfo, &conveyor::kKeys, 3); }

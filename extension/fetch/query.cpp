@@ -17,7 +17,7 @@ const char* column(const Feed* feed, int i) { return quote_identifier(feed->key[
 void append_select(StringInfo sql, const Feed* feed, Wanted wanted) {
   appendStringInfoString(sql, "SELECT ");
   append_id(sql, feed, "v", nullptr);
-  if (wanted == Wanted::documents) appendStringInfoString(sql, ", pg_catalog.row_to_json(v.*)");
+  if (wanted != Wanted::keys) appendStringInfoString(sql, ", pg_catalog.row_to_json(v.*)");
   appendStringInfo(sql, " FROM %s AS v WHERE ", feed->view_name);
 }
 

@@ -12,7 +12,8 @@ extern "C" {
 
 namespace conveyor {
 
-enum class Wanted { documents, keys };
+// Contents: the hash of each document, which travels instead of it.
+enum class Wanted { documents, contents, keys };
 
 // Rows whose key is equal to one of the given: parameter i is an array of the i-th key column's values, all of one
 // length. Ordered so that rows of one id are neighbours.

@@ -18,11 +18,11 @@ void close_text(const Text& text) {
 
 }  // namespace
 
-void rows_begin(RowWriter* rows, FrameWriter* frames, AskedKeys* asked, bool documents) {
+void rows_begin(RowWriter* rows, FrameWriter* frames, AskedKeys* asked, Wanted wanted) {
   *rows = {};
   rows->frames = frames;
   rows->asked = asked;
-  rows->documents = documents;
+  rows->wanted = wanted;
   initStringInfo(&rows->id);
 }
 
@@ -36,7 +36,7 @@ bool rows_take(void* taker, TupleTableSlot* slot) {
 
   if (rows->rows > 0 && rows->id.len == bytes.size && memcmp(rows->id.data, bytes.data, bytes.size) == 0) {
     // Which of the two would be the document? Neither: what was written of the first one is taken back.
-    if (rows->documents && rows->rows == 1) frame_take_back(rows->frames);
+    if (rows->wanted != Wanted::keys && rows->rows == 1) frame_take_back(rows->frames);
     rows->rows++;
     close_text(id);
     return true;
@@ -46,9 +46,12 @@ bool rows_take(void* taker, TupleTableSlot* slot) {
   bool full = frame_full(rows->frames);
   if (full) frame_rotate(rows->frames);
   if (rows->asked != nullptr) asked_met(rows->asked, bytes.data, static_cast<uint32>(bytes.size));
-  if (rows->documents) {
+  if (rows->wanted != Wanted::keys) {
     Text document = open_text(slot_getattr(slot, 2, &null));
-    frame_document(rows->frames, bytes, bytes_of(document));
+    if (rows->wanted == Wanted::documents)
+      frame_document(rows->frames, bytes, bytes_of(document));
+    else
+      frame_content(rows->frames, bytes, bytes_of(document));
     close_text(document);
   } else if (rows->asked == nullptr) {
     frame_key(rows->frames, bytes);
@@ -61,7 +64,7 @@ bool rows_take(void* taker, TupleTableSlot* slot) {
 }
 
 void rows_settle(RowWriter* rows) {
-  if (rows->documents && rows->rows > 1) {
+  if (rows->wanted != Wanted::keys && rows->rows > 1) {
     char* reason = psprintf("the view has " UINT64_FORMAT " rows with this key", rows->rows);
     frame_refused(rows->frames, {rows->id.data, rows->id.len}, "duplicate_key", reason);
     pfree(reason);

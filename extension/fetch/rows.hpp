@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fetch/keys.hpp"
+#include "fetch/query.hpp"
 #include "frame.hpp"
 
 extern "C" {
@@ -12,13 +13,13 @@ namespace conveyor {
 
 struct RowWriter {
   FrameWriter* frames;
-  AskedKeys* asked;   // null: nobody asked for single keys
-  bool documents;     // else keys only
+  AskedKeys* asked;  // null: nobody asked for single keys
+  Wanted wanted;
   StringInfoData id;  // of the last row
   uint64 rows;        // of that id; 0: none yet
 };
 
-void rows_begin(RowWriter* rows, FrameWriter* frames, AskedKeys* asked, bool documents);
+void rows_begin(RowWriter* rows, FrameWriter* frames, AskedKeys* asked, Wanted wanted);
 
 // For cursor_run(): takes a row, and stops when it has made a frame ready.
 bool rows_take(void* rows, TupleTableSlot* slot);

@@ -33,6 +33,11 @@ SELECT kind, key, body FROM (SELECT conveyor.fetch_range('range_parts', '{x,2}',
 SELECT kind, key, body, type FROM (SELECT conveyor.fetch_range('range_loose', NULL, NULL, pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind <> 'h';
 SELECT kind, key, type FROM (SELECT conveyor.fetch_range('range_loose', '{a,p}', NULL, pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind <> 'h';
 SELECT kind, key FROM (SELECT conveyor.range_keys('range_loose', NULL, NULL, pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind <> 'h';
+-- hashes instead of documents: the same rows, refused rows as before, and equal hashes for equal documents only
+SELECT kind, count(*), count(DISTINCT number), min(key::int), max(key::int) FROM (SELECT conveyor.range_contents('range_items', '{5}', NULL, pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind <> 'h' GROUP BY 1 ORDER BY 1;
+SELECT kind, key, body, type FROM (SELECT conveyor.range_contents('range_loose', NULL, NULL, pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind NOT IN ('h', 'c');
+SELECT array_agg(number ORDER BY key) = (SELECT array_agg(number ORDER BY key) FROM (SELECT conveyor.range_contents('range_items', '{2}', '{6}', pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind = 'c') AS same
+  FROM (SELECT conveyor.range_contents('range_items', '{2}', '{6}', pg_current_snapshot()) AS f) a, conveyor.frame_records(f) WHERE kind = 'c';
 -- walking the root: each end is the first of the next range; the last range is open
 SELECT conveyor.range_end('range_items', NULL, 8), conveyor.range_end('range_items', '{8}', 8), conveyor.range_end('range_items', '{16}', 8);
 SELECT conveyor.range_end('range_parts', NULL, 4), conveyor.range_end('range_parts', '{y,1}', 2), conveyor.range_end('range_parts', '{y,3}', 1);

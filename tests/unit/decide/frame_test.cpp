@@ -19,8 +19,8 @@ std::string end(std::uint64_t records) { return "e" + number(records, 8); }
 
 TEST(Frame, EveryKindOfRecordIsRead) {
   const std::string frame = header(0x0001000000000007) + document("k1", R"({"a":1})") + "m" + text("k2") + "x" +
-                            text("k3") + text("duplicate_key") + text("two rows") + "k" + text("k4") + "st" +
-                            text("truncated") + end(5);
+                            text("k3") + text("duplicate_key") + text("two rows") + "k" + text("k4") + "c" +
+                            text("k5") + number(0xfedcba9876543210, 8) + "st" + text("truncated") + end(6);
   FrameReader reader;
   reader.open(frame);
   Record r;
@@ -39,6 +39,10 @@ TEST(Frame, EveryKindOfRecordIsRead) {
   EXPECT_EQ(r.text, "two rows");
   ASSERT_TRUE(reader.next(r));
   EXPECT_EQ(r.key, "k4");
+  ASSERT_TRUE(reader.next(r));
+  EXPECT_EQ(r.kind, 'c');
+  EXPECT_EQ(r.key, "k5");
+  EXPECT_EQ(r.number, 0xfedcba9876543210u);
   ASSERT_TRUE(reader.next(r));
   EXPECT_EQ(r.signal, 't');
   EXPECT_FALSE(reader.complete());
