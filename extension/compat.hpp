@@ -22,7 +22,9 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/bufmgr.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -117,6 +119,17 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+// Wakes the process that writes WAL in the background. In signal handlers too.
+inline void wake_wal_writer() {
+#if PG_VERSION_NUM >= 180000
+  ProcNumber writer = ProcGlobal->walwriterProc;
+  if (writer != INVALID_PROC_NUMBER) SetLatch(&GetPGProcByNumber(writer)->procLatch);
+#else
+  Latch* writer = ProcGlobal->walwriterLatch;
+  if (writer != nullptr) SetLatch(writer);
 #endif
 }
 

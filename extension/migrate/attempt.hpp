@@ -3,6 +3,7 @@
 
 #include "migrate/session.hpp"
 #include "migrate/timer.hpp"
+#include "migrate/wal_writer.hpp"
 
 extern "C" {
 #include "utils/resowner.h"
@@ -11,8 +12,8 @@ extern "C" {
 namespace conveyor::migrate {
 
 // Runs `call` in a subtransaction. NULL where it succeeded; else the error, and nothing of it is left. A limit that
-// `call` has set by timer_start() ends with it. In the foreground a cancel request is no failure: it goes on as an
-// error. No object with a destructor may be made in `call`.
+// `call` has set by timer_start() ends with it, and wal_writer_hurry(). In the foreground a cancel request is no
+// failure: it goes on as an error. No object with a destructor may be made in `call`.
 template <typename Call>
 ErrorData* attempt(const Session& session, Call&& call) {
   MemoryContext context = CurrentMemoryContext;
@@ -24,11 +25,13 @@ ErrorData* attempt(const Session& session, Call&& call) {
   PG_TRY();
   {
     call();
+    wal_writer_relax();
     timer_stop();
     ReleaseCurrentSubTransaction();
   }
   PG_CATCH();
   {
+    wal_writer_relax();
     late = timer_stop();
     MemoryContextSwitchTo(context);
     error = CopyErrorData();

@@ -82,6 +82,7 @@ Outcome run_batch(Session& session, const Job* job, int worker, const Range* ran
   INSTR_TIME_SET_CURRENT(began);
   ErrorData* error = attempt(session, [&] {
     timer_start(static_cast<long>(job->statement_timeout));
+    wal_writer_hurry();
     run_statement(job, range, lookout);
   });
   double milliseconds = milliseconds_since(began);

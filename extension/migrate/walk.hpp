@@ -1,5 +1,6 @@
-// Finding where a range ends by walking the source's index: what the query of nth_key_sql() does, at a third of its
-// cost a row. It matters, for it is the one thing besides the statement itself that is done for every row.
+// Finding where a range ends by walking the source's index: what the query of nth_key_sql() does, at a fraction of its
+// cost a row, for pages are read and not rows. It matters, for it is the one thing besides the statement itself that is
+// done for every row.
 #pragma once
 
 #include "migrate/statement.hpp"
