@@ -61,6 +61,10 @@ void define_delivery_settings() {
   DefineCustomIntVariable("conveyor.window_memory", "Memory for the keys of one window of the change log.", nullptr,
                           &settings.window_memory, 64 * 1024, 64, 2 * 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable(
+      "conveyor.fetch_lock_timeout", "Time that reading documents waits for the lock of a DDL statement.",
+      "Then it lets go of the locks that it has and is tried again, so that the DDL can go on. 0 means that it waits.",
+      &settings.fetch_lock_timeout, 500, 0, 24 * 3600 * 1000, PGC_SUSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("conveyor.lease_timeout", "Time without a heartbeat after which another agent takes over.",
                           nullptr, &settings.lease_timeout, 10 * 1000, 1000, 24 * 3600 * 1000, PGC_SUSET, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);

@@ -15,8 +15,9 @@ struct Settings {
   int segment_size;          // MB: a segment of this size is due for emptying; one that cannot be makes the ring grow
   int segment_transactions;  // power of two: transactions in a row that share a segment
 
-  // Windows
-  int window_memory;  // kB: keys that a window coalesces in memory
+  // Windows and documents
+  int window_memory;       // kB: keys that a window coalesces in memory
+  int fetch_lock_timeout;  // ms that reading waits for a lock, 0: for ever
 
   // Agents and epochs
   int lease_timeout;  // ms without a heartbeat until a delivery may be taken over

@@ -108,6 +108,28 @@ CREATE FUNCTION conveyor.held_by_feed(feed text, problem text) RETURNS text
     SET search_path = pg_catalog, pg_temp
 RETURN format('feed "%s" cannot follow its view: %s; SELECT * FROM conveyor.audit() says how to mend it', feed, problem);
 
+-- Columns of the view that the delivery's index has no mapping for, or one for another type; NULL: there are none. Not for an index
+-- that is being exchanged for another one anyway.
+CREATE FUNCTION conveyor.unmapped(delivery text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT string_agg(CASE WHEN old.type IS NULL THEN format('%I', now.name) ELSE format('%I (%s, was %s)', now.name, now.type, old.type) END, ', ' ORDER BY now.number)
+              FROM conveyor.delivery_definition d
+              JOIN conveyor.delivery_state s USING (delivery)
+              JOIN conveyor.target_definition t USING (target)
+             CROSS JOIN LATERAL (SELECT c ->> 'name' AS name, concat(c ->> 'type', CASE WHEN c -> 'array' = 'true' THEN '[]' END) AS type, n AS number
+                                   FROM jsonb_array_elements(conveyor.feed_columns(d.feed)) WITH ORDINALITY AS e(c, n)) AS now
+              LEFT JOIN LATERAL (SELECT c ->> 'name' AS name, concat(c ->> 'type', CASE WHEN c -> 'array' = 'true' THEN '[]' END) AS type
+                                   FROM jsonb_array_elements(s.mapped) AS c) AS old USING (name)
+             WHERE d.delivery = unmapped.delivery AND d.rebuild_of IS NULL AND t.kind = 'elasticsearch' AND s.mapped IS NOT NULL
+               AND now.type IS DISTINCT FROM old.type
+               AND NOT EXISTS (SELECT FROM conveyor.index_rebuild r
+                                WHERE r.delivery = d.delivery AND r.state IN ('asked', 'filling', 'verifying', 'held', 'switching')));
+END
+$$;
+
 -- It is over: who waited for that goes on, from a re-check, since nobody knows what was missed.
 CREATE FUNCTION conveyor.feed_settles(feed text, reason text) RETURNS void
     LANGUAGE plpgsql
@@ -115,6 +137,7 @@ CREATE FUNCTION conveyor.feed_settles(feed text, reason text) RETURNS void
 AS $$
 DECLARE
     before conveyor.feed_state;
+    each   record;
 BEGIN
     SELECT s.* INTO before FROM conveyor.feed_state s WHERE s.feed = feed_settles.feed FOR UPDATE;
     IF before.trouble IS NOT NULL THEN
@@ -126,6 +149,11 @@ BEGIN
     END IF;
     PERFORM conveyor.write_journal('feed adapted', feed, reason);
     PERFORM conveyor.recheck_feed(feed, reason);
+    FOR each IN SELECT d.delivery, m.columns FROM conveyor.delivery_definition d, LATERAL conveyor.unmapped(d.delivery) AS m(columns)
+                 WHERE d.feed = feed_settles.feed AND m.columns IS NOT NULL ORDER BY d.delivery LOOP
+        RAISE NOTICE 'the index of delivery "%" was made before there were these columns: %', each.delivery, each.columns
+            USING HINT = format('SELECT conveyor.rebuild(%L) makes another one beside it, with mappings for them.', each.delivery);
+    END LOOP;
 END
 $$;
 
@@ -177,7 +205,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         PERFORM conveyor.note_sources(feed);
         PERFORM conveyor.feed_trouble(feed, problem,
-            CASE state WHEN '55P03' THEN format('SELECT conveyor.adapt_feed(%L) as soon as the transactions that write to it have ended', feed)
+            CASE state WHEN '55P03' THEN format('SELECT conveyor.adapt_feed(%L) -- as soon as the transactions that write to it have ended', feed)
                        ELSE CASE WHEN hint ~ '^(SELECT|CREATE|ALTER|GRANT) ' THEN hint
                                  ELSE concat_ws(' -- ', format('CREATE OR REPLACE VIEW %s AS …', definition.document_view), nullif(hint, '')) END END);
     END IF;

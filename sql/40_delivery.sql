@@ -34,6 +34,7 @@ CREATE TABLE conveyor.delivery_state (
     stale_at              timestamptz,
     stale_reason          text,
     index                 jsonb,
+    mapped                jsonb,                                 -- the view's columns when the index was made
     documents_sent        bigint NOT NULL DEFAULT 0,
     documents_deleted     bigint NOT NULL DEFAULT 0,
     superseded            bigint NOT NULL DEFAULT 0,

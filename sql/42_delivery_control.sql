@@ -31,7 +31,9 @@ DECLARE
     held       text;
 BEGIN
     PERFORM conveyor.check_operator(definition.owner, 'delivery', delivery);
-    SELECT s.held_reason INTO held FROM conveyor.delivery_state s WHERE s.delivery = resume_delivery.delivery FOR UPDATE;
+    -- Both of a rebuild, in the order in which everybody locks several.
+    PERFORM FROM conveyor.delivery_state s WHERE s.delivery IN (resume_delivery.delivery, conveyor.beside(resume_delivery.delivery)) ORDER BY s.delivery FOR UPDATE;
+    SELECT s.held_reason INTO held FROM conveyor.delivery_state s WHERE s.delivery = resume_delivery.delivery;
     IF held IS NOT NULL THEN
         PERFORM conveyor.check_feed_runs(definition.feed);
     END IF;
@@ -117,7 +119,11 @@ CREATE FUNCTION conveyor.store_index(delivery text, lease bigint, index jsonb) R
 AS $$
 BEGIN
     PERFORM conveyor.lock_lease(delivery, lease);
-    UPDATE conveyor.delivery_state s SET index = store_index.index, updated_at = clock_timestamp() WHERE s.delivery = store_index.delivery;
+    UPDATE conveyor.delivery_state s
+       SET index = store_index.index, updated_at = clock_timestamp(),
+           mapped = CASE WHEN s.mapped IS NOT NULL AND s.index ->> 'uuid' IS NOT DISTINCT FROM store_index.index ->> 'uuid' THEN s.mapped
+                         ELSE conveyor.feed_columns((conveyor.find_delivery(store_index.delivery)).feed) END
+     WHERE s.delivery = store_index.delivery;
 END
 $$;
 COMMENT ON FUNCTION conveyor.store_index(text, bigint, jsonb) IS 'agent: what it knows of the index it made';

@@ -155,19 +155,38 @@ BEGIN
 END
 $$;
 
--- What an agent tells of its deliveries. Only what differs is written: an idle delivery writes nothing.
+-- What an agent tells of its deliveries. Only what differs is written: an idle delivery writes nothing. A row that somebody keeps for
+-- long, as DDL on the feed's view does until it commits, must not stop the agent's heart: what cannot be told now is told the next
+-- time, but for the retries.
 CREATE FUNCTION conveyor.take_report(agent text, report jsonb) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+    SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    differing text[] := ARRAY(SELECT s.delivery
+                                FROM jsonb_each(coalesce(report -> 'deliveries', '{}')) AS e(delivery, told)
+                               CROSS JOIN LATERAL jsonb_to_record(e.told) AS r(throttle text, last_error text, documents_per_second real, retries bigint)
+                                JOIN conveyor.delivery_state s ON s.delivery = e.delivery AND s.agent = take_report.agent
+                               WHERE (s.throttle, s.last_error, s.documents_per_second) IS DISTINCT FROM (r.throttle, r.last_error, r.documents_per_second)
+                                  OR r.retries > 0);
+BEGIN
+    IF differing = '{}' THEN
+        RETURN;
+    END IF;
+    BEGIN
+        PERFORM FROM conveyor.delivery_state s WHERE s.delivery = ANY (differing) ORDER BY s.delivery FOR NO KEY UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        differing := ARRAY(SELECT s.delivery FROM conveyor.delivery_state s WHERE s.delivery = ANY (differing) FOR NO KEY UPDATE SKIP LOCKED);
+    END;
     UPDATE conveyor.delivery_state s
        SET throttle = r.throttle, last_error = r.last_error, documents_per_second = r.documents_per_second,
            retries = s.retries + coalesce(r.retries, 0), updated_at = clock_timestamp()
-      FROM jsonb_each(coalesce(report -> 'deliveries', '{}')) AS e(delivery, told)
-     CROSS JOIN LATERAL jsonb_to_record(e.told) AS r(throttle text, last_error text, documents_per_second real, retries bigint)
-     WHERE s.delivery = e.delivery AND s.agent = take_report.agent
-       AND ((s.throttle, s.last_error, s.documents_per_second) IS DISTINCT FROM (r.throttle, r.last_error, r.documents_per_second) OR r.retries > 0);
-END;
+      FROM unnest(differing) AS e(delivery)
+     CROSS JOIN LATERAL jsonb_to_record(report -> 'deliveries' -> e.delivery) AS r(throttle text, last_error text, documents_per_second real, retries bigint)
+     WHERE s.delivery = e.delivery AND s.agent = take_report.agent;
+END
+$$;
 
 -- agent_sync: heartbeat, report, identity, claims; tells the agent all it must know. Twice a second.
 -- Tables touched: agent; delivery_state and sender where a lease changes or the report differs.

@@ -61,6 +61,14 @@ BEGIN ATOMIC
            conveyor.swap_remedy(w.feed, w.relation, w.former, w.reader)
       FROM conveyor.swapped() AS w
     UNION ALL
+    SELECT 'warning', format('delivery %I', d.delivery), format('its index was made before there were these columns: %s', m.columns),
+           format('SELECT conveyor.rebuild(%L)', d.delivery)
+      FROM conveyor.delivery_definition d
+      JOIN conveyor.feed_definition f USING (feed)
+      JOIN pg_class c ON c.oid = f.document_view,
+           LATERAL conveyor.unmapped(d.delivery) AS m(columns)
+     WHERE m.columns IS NOT NULL
+    UNION ALL
     SELECT 'warning', format('feed %I', f.feed), format('nothing keeps (%s) of %s unique any more, and so the ids of the documents', array_to_string(f.root_key, ', '), f.root),
            format('ALTER TABLE %s ADD UNIQUE (%s)', f.root, (SELECT string_agg(quote_ident(k), ', ' ORDER BY n) FROM unnest(f.root_key) WITH ORDINALITY AS u(k, n)))
       FROM conveyor.feed_definition f

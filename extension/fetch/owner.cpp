@@ -1,5 +1,7 @@
 #include "fetch/owner.hpp"
 
+#include "settings.hpp"
+
 namespace conveyor {
 
 namespace {
@@ -69,6 +71,10 @@ Scope scope_enter_owner(Oid owner, const char* search_path) {
   Scope scope = enter(owner, SECURITY_RESTRICTED_OPERATION);
   for (const Setting& setting : kPinned) pin(setting.name, setting.value);
   pin("search_path", with_temporary_last(search_path));
+  // The sessions of one window wait for each other in the agent, where the server sees no deadlock: one that waited
+  // here behind a DDL statement, which waits for another one, would wait for good. And of two that do see each other it
+  // is not the DDL that shall give way, which it would after deadlock_timeout.
+  pin("lock_timeout", psprintf("%d", settings.fetch_lock_timeout));
   return scope;
 }
 

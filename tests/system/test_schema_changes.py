@@ -161,6 +161,27 @@ def test_a_table_that_is_written_anew_in_its_place_changes_nothing(live_orders, 
     assert_equal_both_ways(orders)
 
 
+@pytest.mark.every_server
+def test_a_column_that_the_index_has_no_mapping_for_brings_the_offer_of_a_rebuild_which_gives_it_one(live_orders, database, search):
+    orders, agent = live_orders
+    # Words, though they look like a date: that they do is what a server guesses by.
+    database.sql("ALTER TABLE shop.orders ADD motto text DEFAULT '2026-01-01'")
+    said = notices(database, f"CREATE OR REPLACE VIEW shop.order_document AS SELECT q.*, r.motto FROM ({view_text(database)}) q JOIN shop.orders r USING (id)")
+    assert "was made before there were these columns: motto" in said and f"conveyor.rebuild('{orders.name}')" in said, said
+    orders.wait_delivered(agent)
+    assert search.mapping(orders.index())["properties"]["motto"]["type"] == "date"
+    [(_, _, remedy)] = audited(database, f"delivery {orders.name}", "motto")
+    database.sql(remedy)
+    assert audited(database, "motto") == []
+    orders.wait_rebuild("kept", agent)
+    assert search.mapping(orders.index())["properties"]["motto"]["type"] == "text"
+    database.sql("UPDATE shop.orders SET motto = 'no date at all', status = 'changed' WHERE id = 1")
+    orders.wait_delivered(agent)
+    assert search.get(orders.alias, "1")["motto"] == "no date at all"
+    assert_equal_both_ways(orders)
+    assert audited(database, "motto") == []
+
+
 @pytest.fixture
 def readings(database, search, alias, make_target, start_agent):
     """A delivery of a partitioned table whose documents have rows of a table with a child: (delivery, agent)."""
@@ -270,22 +291,76 @@ def test_a_view_that_cannot_be_followed_holds_its_own_delivery_only(live_orders,
     assert_equal_both_ways(orders)
 
 
-def test_ddl_gets_its_locks_while_a_window_of_many_documents_is_delivered(orders, database, start_agent):
-    """The sessions of one window wait for each other in the agent, where PostgreSQL sees no deadlock: none may wait behind the DDL
-    that waits for another."""
-    database.sql("INSERT INTO shop.orders (customer_id) SELECT 1 FROM generate_series(1, 60000)")
-    agent = start_agent(database)
-    orders.wait_delivered(agent, timeout=60)
-    ddl = database.connect(options="-c statement_timeout=30s")
-    for number in range(5):
-        database.sql("UPDATE shop.customers SET name = %s WHERE id = 1", f"Number {number}")
-        sent = orders.status()["documents_sent"]
-        orders.wait_status(lambda status: status["documents_sent"] > sent or status["pending"] == 0, "the window is being sent")
-        # Both tables, in the order that a fetch locks them in and in the other one.
-        for tables in (("customers", "orders"), ("orders", "customers")):
-            ddl.cursor().execute(f"BEGIN; ALTER TABLE shop.{tables[0]} ADD of_no_use int; ALTER TABLE shop.{tables[1]} ADD of_no_use int; COMMIT")
-            ddl.cursor().execute("ALTER TABLE shop.orders DROP of_no_use")
-            ddl.cursor().execute("ALTER TABLE shop.customers DROP of_no_use")
+def test_ddl_does_not_fail_for_writers_that_do_not_end_and_is_followed_when_they_have(live_orders, database):
+    """A table that is to be watched anew is locked against its writers for a moment; who has little time is not made to wait for that."""
+    orders, agent = live_orders
+    database.sql("CREATE TABLE shop.orders_2 (LIKE shop.orders INCLUDING ALL); INSERT INTO shop.orders_2 SELECT * FROM shop.orders")
+    writer = database.connect(autocommit=False)
+    writer.cursor().execute("UPDATE shop.orders_2 SET status = 'by a writer who was there before' WHERE id = 1")
+    ddl = database.connect(options="-c statement_timeout=3s")
+    text = view_text(database).replace("shop.orders o", "shop.orders_2 o")
+    ddl.cursor().execute(f"CREATE OR REPLACE VIEW shop.order_document AS {text}")
+    said = "".join(ddl.notices)
+    ddl.close()
+    assert "could not lock table shop.orders_2" in said and "SELECT conveyor.adapt_feed('orders')" in said, said
+    orders.wait_state("waiting")
+    writer.commit()
+    writer.close()
+    [(_, _, remedy)] = audited(database, "feed orders", "could not lock table")
+    database.sql(remedy)
+    orders.wait_delivered(agent)
+    assert orders.search.get(orders.alias, "1")["status"] == "by a writer who was there before"
+    database.sql("UPDATE shop.orders_2 SET status = 'captured' WHERE id = 2")
+    orders.wait_delivered(agent)
+    assert orders.search.get(orders.alias, "2")["status"] == "captured"
+    assert_equal_both_ways(orders)
+
+
+def waiting_for_a_lock(database):
+    """How long the agent's session that waits for a lock has done so, in seconds; 0 where none waits."""
+    return database.one(
+        """SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8
+             FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.usename = 'shipping_agent' AND a.datname = current_database()"""
+    )
+
+
+def test_ddl_on_several_tables_is_not_what_gives_way_to_a_fetch(live_orders, database):
+    """A fetch locks orders before customers. Of two sessions that wait for each other the server ends the one that found it out: who came later."""
+    orders, agent = live_orders
+    ddl = database.connect()
+    ddl.cursor().execute("BEGIN; ALTER TABLE shop.customers ADD of_no_use int")
+    database.sql("UPDATE shop.orders SET status = 'changed' WHERE id <= 10")
+    # As long as it takes the server to look for deadlocks, or until the fetch has given way.
+    until(lambda: waiting_for_a_lock(database) > 1.2 or "lock timeout" in (orders.status()["last_error"] or ""), lambda: f"the agent meets the lock: {orders.status()}")
+    ddl.cursor().execute("ALTER TABLE shop.orders ADD of_no_use int; COMMIT")
     ddl.close()
     orders.wait_delivered(agent, timeout=60)
+    assert orders.search.get(orders.alias, "10")["status"] == "changed"
+    assert_equal_both_ways(orders)
+
+
+def test_a_long_transaction_with_ddl_holds_back_its_own_feed_only(live_orders, database):
+    orders, agent = live_orders
+    database.sql("CREATE VIEW shop.customer_document AS SELECT id, name FROM shop.customers")
+    database.sql("SELECT conveyor.create_feed('customers', 'shop.customer_document')")
+    customers = create_delivery(database, orders.search, f"{database.name}-customers", name="customers", feed="customers", view="shop.customer_document")
+    customers.wait_delivered(agent)
+    lease = "SELECT lease, agent FROM conveyor.delivery_state WHERE delivery = %s"
+    before = database.sql(lease, customers.name)
+    text = view_text(database).replace("o.status", "upper(o.status) AS status", 1)
+    ddl = database.connect()
+    ddl.cursor().execute(f"BEGIN; CREATE OR REPLACE VIEW shop.order_document AS {text}")
+    begun = database.one("SELECT clock_timestamp()")
+    rounds = 0
+    # Longer than a lease lives without a heartbeat.
+    while database.one("SELECT clock_timestamp() - %s < interval '6 s'", begun):
+        rounds += 1
+        database.sql("UPDATE shop.customers SET name = %s WHERE id <= 10", f"Round {rounds}")
+        customers.wait_delivered(agent)
+        assert orders.search.get(customers.alias, "1")["name"] == f"Round {rounds}"
+    assert database.sql(lease, customers.name) == before
+    ddl.cursor().execute("COMMIT")
+    ddl.close()
+    orders.wait_delivered(agent)
+    assert orders.search.get(orders.alias, "1")["status"] == "NEW"
     assert_equal_both_ways(orders)
