@@ -53,7 +53,7 @@ def next_version(live_orders, database):
     script.write_text(
         functions_anew(database)
         + "".join(made_anew(database, function) for function in ("agent_poll", "advance", "fence", "range_claim"))
-        + view_anew(database, "delivery_status")
+        + view_anew(database, "agent_status")
         + "ALTER TABLE conveyor.delivery_state ADD COLUMN of_the_next_version int;\n"
         + "ALTER TABLE conveyor.watch ADD COLUMN of_the_next_version text;\n"
         + "CREATE TABLE conveyor.of_the_next_version (id int PRIMARY KEY);\n"
