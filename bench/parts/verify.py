@@ -31,6 +31,7 @@ def run(bench, results):
                 agent.wait_ready(db)
                 delivery.create(db, NAME, "orders", "elasticsearch", {"url": search.url}, NAME)
                 delivery.wait_backfilled(db, NAME, agent)
+                delivery.wait_delivered(db, NAME)      # the index has its settings back
                 work = Work(bench, cluster, search, db, agent, orders)
                 work.verify()
                 taken = interleave({READ: rounds, VERIFY: rounds, RESEND: rounds}, rounds, work, bench.say)
