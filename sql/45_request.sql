@@ -8,7 +8,7 @@ CREATE TABLE conveyor.request (
     delivery      text NOT NULL REFERENCES conveyor.delivery_definition ON DELETE CASCADE ON UPDATE CASCADE,
     kind          text NOT NULL CHECK (kind IN ('backfill', 'recheck', 'resync_all', 'compare', 'keys')),
     phase         text NOT NULL DEFAULT 'fill' CHECK (phase IN ('fill', 'sweep')),
-    state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'finished', 'cancelled', 'failed')),
+    state         text NOT NULL DEFAULT 'open' CHECK (state IN ('loading', 'open', 'paused', 'finished', 'cancelled', 'failed')),
     reason        text,
     at_least      pg_snapshot NOT NULL,              -- every read for the request must contain it
     position      text[],                            -- end of the last range handed out
@@ -21,7 +21,12 @@ CREATE TABLE conveyor.request (
     started_at    timestamptz,
     finished_at   timestamptz,
     last_error    text,
-    CHECK ((finished_at IS NULL) = (state IN ('open', 'paused'))),
+    source        text CHECK (source IN ('query', 'file')),    -- of the keys; NULL: they were given, or kind says it
+    loader        int,                               -- the session that brings the keys, while it does
+    loader_since  timestamptz,
+    CHECK ((finished_at IS NULL) = (state IN ('loading', 'open', 'paused'))),
+    CHECK ((state = 'loading') = (loader IS NOT NULL)),
+    CHECK (kind = 'keys' OR (state <> 'loading' AND source IS NULL)),
     CHECK (phase = 'fill' OR (kind IN ('recheck', 'resync_all', 'compare') AND exhausted))
 ) WITH (fillfactor = 50);
 -- One of a kind at a time; a new one replaces it. Keys may queue up.
@@ -29,6 +34,7 @@ CREATE UNIQUE INDEX request_open ON conveyor.request (delivery, kind) WHERE stat
 CREATE INDEX request_delivery ON conveyor.request (delivery, id);
 -- What is read all the time must not cost more because much was done before.
 CREATE INDEX request_active ON conveyor.request (delivery, id) WHERE state IN ('open', 'paused');
+CREATE INDEX request_loading ON conveyor.request (id) WHERE state = 'loading';
 CREATE INDEX request_fill ON conveyor.request (delivery, id) WHERE kind IN ('backfill', 'recheck') AND state <> 'cancelled';
 COMMENT ON TABLE conveyor.request IS 'backfills, re-checks and resyncs; read them as the view resync_status';
 
@@ -42,10 +48,11 @@ CREATE TABLE conveyor.request_range (
     PRIMARY KEY (request, range)
 );
 
-CREATE TABLE conveyor.request_key (
+-- Keys that are still to be sent, in pages: millions of them are thousands of rows.
+CREATE TABLE conveyor.request_page (
     request  bigint NOT NULL REFERENCES conveyor.request ON DELETE CASCADE,
-    number   bigint NOT NULL,
-    key      text NOT NULL,
+    number   bigint NOT NULL,                        -- of the first key in the request, from 1
+    keys     text[] NOT NULL CHECK (cardinality(keys) > 0),
     PRIMARY KEY (request, number)
 );
 
@@ -150,7 +157,7 @@ END
 $$;
 
 -- resync: sends the documents with these ids again (or removes them, where the view has them no longer).
--- Returns the request's id. Tables touched: request, request_key, journal_entry.
+-- Returns the request's id. Tables touched: request, request_page, journal_entry.
 CREATE FUNCTION conveyor.resync(delivery text, keys text[]) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -180,10 +187,17 @@ DECLARE
     request bigint := conveyor.open_request(delivery, 'keys', conveyor.latest_snapshot(), reason);
     total   bigint;
 BEGIN
-    INSERT INTO conveyor.request_key (request, number, key)
-    SELECT request, row_number() OVER (ORDER BY n), key
-      FROM (SELECT key, min(n) AS n FROM unnest(keys) WITH ORDINALITY AS k(key, n) GROUP BY key) AS distinct_key;
-    GET DIAGNOSTICS total = ROW_COUNT;
+    -- A page has 1000 keys at most, and ends where 256 kB are full.
+    WITH page AS (
+        INSERT INTO conveyor.request_page (request, number, keys)
+        SELECT request, min(n), array_agg(key ORDER BY n)
+          FROM (SELECT key, row_number() OVER place AS n, sum(octet_length(key)) OVER place AS bytes
+                  FROM (SELECT key, min(n) AS first FROM unnest(keys) WITH ORDINALITY AS k(key, n) GROUP BY key) AS distinct_key
+                WINDOW place AS (ORDER BY first)) AS numbered
+         GROUP BY (n - 1) / 1000, bytes / 262144
+        RETURNING request_page.keys
+    )
+    SELECT coalesce(sum(cardinality(page.keys)), 0) INTO total FROM page;
     UPDATE conveyor.request r SET keys_total = total, exhausted = true WHERE r.id = request;
     IF total = 0 THEN
         PERFORM conveyor.finish_request(request);
@@ -230,7 +244,8 @@ BEGIN
     ELSIF NOT present.state = ANY (origin) THEN
         RAISE EXCEPTION 'cannot % request %: it is %', action, id, present.state
             USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('Run SELECT conveyor.resync_all(%L) or conveyor.resync(%L, keys) for a new one.', present.delivery, present.delivery);
+                  HINT = CASE present.state WHEN 'loading' THEN format('Wait until its keys are there, or run SELECT conveyor.cancel_resync(%s).', id)
+                              ELSE format('Run SELECT conveyor.resync_all(%L) or conveyor.resync(%L, keys) for a new one.', present.delivery, present.delivery) END;
     ELSIF destination = 'cancelled' AND present.kind IN ('backfill', 'recheck', 'compare') THEN
         RAISE EXCEPTION 'cannot cancel request %: a % must be finished', id, present.kind
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -239,11 +254,11 @@ BEGIN
                                 CASE WHEN definition.rebuild_of IS NULL THEN 'drop_delivery' ELSE 'rollback_rebuild' END, coalesce(definition.rebuild_of, present.delivery));
     END IF;
     UPDATE conveyor.request r
-       SET state = destination, finished_at = CASE WHEN destination = 'cancelled' THEN clock_timestamp() END
+       SET state = destination, finished_at = CASE WHEN destination = 'cancelled' THEN clock_timestamp() END, loader = NULL, loader_since = NULL
      WHERE r.id = change_request.id;
     IF destination = 'cancelled' THEN
         DELETE FROM conveyor.request_range g WHERE g.request = change_request.id;
-        DELETE FROM conveyor.request_key k WHERE k.request = change_request.id;
+        DELETE FROM conveyor.request_page p WHERE p.request = change_request.id;
     END IF;
     PERFORM conveyor.write_journal(action || ' resync', present.delivery, format('request %s', id));
 END
@@ -264,5 +279,5 @@ COMMENT ON FUNCTION conveyor.resume_resync(bigint) IS 'go on with a paused backf
 CREATE FUNCTION conveyor.cancel_resync(id bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-AS $$ BEGIN PERFORM conveyor.change_request(id, 'cancel', ARRAY['open', 'paused'], 'cancelled'); END $$;
+AS $$ BEGIN PERFORM conveyor.change_request(id, 'cancel', ARRAY['loading', 'open', 'paused'], 'cancelled'); END $$;
 COMMENT ON FUNCTION conveyor.cancel_resync(bigint) IS 'give a resync up; what it sent stays sent';

@@ -70,7 +70,7 @@ $$;
 -- retry_dead_letters: sends dead letters again.
 --   keys     which; NULL: all of them
 -- Returns how many. They leave the table when they have been delivered, and stay with one attempt more when they have not.
--- Tables touched: request, request_key, journal_entry.
+-- Tables touched: request, request_page, journal_entry.
 CREATE FUNCTION conveyor.retry_dead_letters(delivery text, keys text[] DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

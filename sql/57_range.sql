@@ -108,24 +108,38 @@ END
 $$;
 COMMENT ON FUNCTION conveyor.sweep_finish(text, bigint, bigint) IS 'agent: what the target had and the view has not is gone';
 
+-- request_keys: at most so many keys of the request, those behind `after`, with their numbers.
+-- Tables touched: request.
 CREATE FUNCTION conveyor.request_keys(delivery text, lease bigint, request bigint, after bigint, keys int) RETURNS TABLE (number bigint, key text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    page conveyor.request_page;
+    wanted int := keys;
 BEGIN
     PERFORM conveyor.check_lease(delivery, lease);
     UPDATE conveyor.request r SET started_at = clock_timestamp()
      WHERE r.id = request_keys.request AND r.delivery = request_keys.delivery AND r.state = 'open' AND r.started_at IS NULL;
-    RETURN QUERY
-    SELECT k.number, k.key
-      FROM conveyor.request_key k JOIN conveyor.request r ON r.id = k.request
-     WHERE k.request = request_keys.request AND r.delivery = request_keys.delivery AND r.state = 'open' AND k.number > after
-     ORDER BY k.number
-     LIMIT keys;
+    -- Page by page, since how many there are in one is seen in it only.
+    FOR page IN
+        SELECT p.* FROM conveyor.request_page p JOIN conveyor.request r ON r.id = p.request
+         WHERE p.request = request_keys.request AND r.delivery = request_keys.delivery AND r.state = 'open'
+         ORDER BY p.number
+    LOOP
+        CONTINUE WHEN page.number + cardinality(page.keys) <= after + 1;
+        RETURN QUERY
+        SELECT page.number + k.n - 1, k.key FROM unnest(page.keys) WITH ORDINALITY AS k(key, n)
+         WHERE page.number + k.n - 1 > after ORDER BY k.n LIMIT wanted;
+        wanted := wanted - (page.number + cardinality(page.keys) - 1 - greatest(after, page.number - 1));
+        EXIT WHEN wanted <= 0;
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION conveyor.request_keys(text, bigint, bigint, bigint, int) IS 'agent: a page of the keys to send again';
+COMMENT ON FUNCTION conveyor.request_keys(text, bigint, bigint, bigint, int) IS 'agent: the next keys to send again';
 
+-- request_keys_done: what is acknowledged goes; of a page that is only begun, its beginning.
+-- Tables touched: request_page, request, delivery_state, delete_ledger, dead_letter_store.
 CREATE FUNCTION conveyor.request_keys_done(delivery text, lease bigint, request bigint, upto bigint, settled_below bigint,
                                            counts jsonb, dead jsonb, revived text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -134,18 +148,29 @@ AS $$
 DECLARE
     state conveyor.delivery_state := conveyor.lock_lease(delivery, lease);
     asked conveyor.request;
+    begun conveyor.request_page;
     sent  bigint;
 BEGIN
     PERFORM conveyor.settle(state, NULL, settled_below, counts, dead, revived);
     SELECT r.* INTO asked FROM conveyor.request r
      WHERE r.id = request_keys_done.request AND r.delivery = request_keys_done.delivery AND r.kind = 'keys' AND r.state IN ('open', 'paused') FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    WITH done AS (
+        DELETE FROM conveyor.request_page p WHERE p.request = asked.id AND p.number <= upto AND p.number + cardinality(p.keys) - 1 <= upto
+        RETURNING cardinality(p.keys) AS keys
+    )
+    SELECT coalesce(sum(done.keys), 0) INTO sent FROM done;
+    SELECT p.* INTO begun FROM conveyor.request_page p WHERE p.request = asked.id AND p.number <= upto;
     IF FOUND THEN
-        DELETE FROM conveyor.request_key k WHERE k.request = asked.id AND k.number <= upto;
-        GET DIAGNOSTICS sent = ROW_COUNT;
-        UPDATE conveyor.request r SET keys_done = r.keys_done + sent WHERE r.id = asked.id;
-        IF NOT EXISTS (SELECT FROM conveyor.request_key k WHERE k.request = asked.id) THEN
-            PERFORM conveyor.finish_request(asked.id);
-        END IF;
+        UPDATE conveyor.request_page p SET number = upto + 1, keys = begun.keys[upto - begun.number + 2 : ]
+         WHERE p.request = asked.id AND p.number = begun.number;
+        sent := sent + upto - begun.number + 1;
+    END IF;
+    UPDATE conveyor.request r SET keys_done = r.keys_done + sent WHERE r.id = asked.id;
+    IF NOT EXISTS (SELECT FROM conveyor.request_page p WHERE p.request = asked.id) THEN
+        PERFORM conveyor.finish_request(asked.id);
     END IF;
 END
 $$;

@@ -91,25 +91,25 @@ COMMENT ON VIEW conveyor.delivery_status IS
 CREATE VIEW conveyor.resync_status AS
 SELECT r.id,
        r.delivery,
-       r.kind AS source,
+       coalesce(r.source, r.kind) AS source,
        CASE WHEN r.state = 'open' THEN CASE WHEN r.started_at IS NULL THEN 'planned' WHEN r.phase = 'sweep' THEN 'sweeping' ELSE 'running' END
             ELSE r.state END AS state,
        r.keys_done,
-       r.keys_total,
+       CASE WHEN r.state <> 'loading' THEN r.keys_total END AS keys_total,
        conveyor.percent(r.keys_done, r.keys_total, r.state = 'finished') AS percent,
        CASE WHEN r.state = 'open' AND r.started_at IS NOT NULL AND r.keys_done > 0 AND live.agent IS NOT NULL
             THEN conveyor.time_left(r.keys_done, r.keys_total, s.documents_per_second) END AS eta,
        r.requested_by,
        r.started_at,
        r.finished_at,
-       r.last_error,
+       coalesce(r.last_error, CASE WHEN r.state = 'open' THEN s.last_error END) AS last_error,    -- what stands in its way
        r.reason,
        r.created_at
   FROM conveyor.request r
   JOIN conveyor.delivery_state s USING (delivery)
   LEFT JOIN conveyor.live_agent live ON live.agent = s.agent
  ORDER BY r.id;
-COMMENT ON VIEW conveyor.resync_status IS 'backfills, re-checks and resyncs: planned, running, sweeping, paused, finished, cancelled or failed';
+COMMENT ON VIEW conveyor.resync_status IS 'backfills, re-checks and resyncs: loading (its keys are still being read), planned, running, sweeping, paused, finished, cancelled or failed';
 
 CREATE VIEW conveyor.rebuild_status AS
 SELECT r.id,

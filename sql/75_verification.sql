@@ -259,7 +259,7 @@ COMMENT ON FUNCTION conveyor.verification_settle(bigint, bigint, jsonb) IS 'conv
 -- verification_resync: sends these documents again, or removes them, as resync() does. Their versions must be above those that
 -- the target has, or it takes them for superseded: where a version there is ahead by less than 100,000, which is what an update
 -- in place makes of it, so many transaction ids are used up first. Returns the request.
--- Tables touched: request, request_key, journal_entry.
+-- Tables touched: request, request_page, journal_entry.
 CREATE FUNCTION conveyor.verification_resync(verification bigint, runner bigint, keys text[], above bigint) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

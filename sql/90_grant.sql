@@ -15,17 +15,19 @@ DECLARE
     views     CONSTANT text[] := ARRAY['delivery_status', 'resync_status', 'verification_status', 'difference', 'rebuild_status', 'dead_letter', 'watch_status', 'agent_status', 'journal',
                                        'target_definition', 'feed_definition', 'watch', 'delivery_definition', 'option_definition',
                                        'migration_status', 'job_status', 'dead_row', 'migration_definition', 'job_definition', 'migration_transition', 'rebuild_transition', 'throttle_kind'];
-    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'rebuild_shown', 'rebuild_request', 'rebuild_refused', 'rebuild_keep', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit',
+    reading   CONSTANT text[] := ARRAY['lease_timeout', 'log_usage', 'state_name', 'index_filling', 'pending', 'filling', 'rebuild_shown', 'rebuild_request', 'rebuild_refused', 'rebuild_keep', 'percent', 'shown', 'time_left', 'wait_delivered', 'audit', 'lint_query', 'examine_key_query',
                                        'job_option', 'follow_lag', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
     operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch', 'adapt_feed', 'change_view',
                                        'create_delivery', 'alter_delivery', 'drop_delivery', 'pause_delivery', 'resume_delivery',
-                                       'resync', 'resync_all', 'rebuild', 'resume_rebuild', 'rollback_rebuild', 'pause_resync', 'resume_resync', 'cancel_resync',
+                                       'resync', 'resync_query', 'resync_all', 'rebuild', 'resume_rebuild', 'rollback_rebuild', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',
                                        'create_migration', 'add_job', 'alter_migration', 'alter_job', 'drop_migration',
                                        'start_migration', 'pause_migration', 'resume_migration', 'cancel_migration', 'retry_migration', 'examine_statement',
                                        'finish_migration', 'verify_job'];
+    -- What resync_query() and `conveyor resync` call; each checks whose delivery it is.
+    loading   CONSTANT text[] := ARRAY['load_begin', 'load_keys', 'load_page', 'load_end', 'load_fail', 'collect_keys'];
     -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
     running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
                                        'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle',
@@ -53,7 +55,7 @@ BEGIN
     FOREACH name IN ARRAY views LOOP
         EXECUTE format('GRANT SELECT ON conveyor.%I TO conveyor_reader, conveyor_operator', name);
     END LOOP;
-    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating || running || following), ('conveyor_agent', agent) LOOP
+    FOR recipients, functions IN VALUES ('conveyor_reader, conveyor_operator', reading), ('conveyor_operator', operating || loading || running || following), ('conveyor_agent', agent) LOOP
         FOREACH name IN ARRAY functions LOOP
             IF NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = 'conveyor'::regnamespace AND proname = name) THEN
                 RAISE EXCEPTION 'no function conveyor.% to grant', name;

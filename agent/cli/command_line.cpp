@@ -7,6 +7,8 @@
 #include "cli/agent_command.hpp"
 #include "cli/configuration.hpp"
 #include "cli/exit_status.hpp"
+#include "cli/lint_command.hpp"
+#include "cli/resync_command.hpp"
 #include "cli/status_command.hpp"
 #include "cli/verify_command.hpp"
 
@@ -34,6 +36,8 @@ int run_command_line(int argc, char** argv) {
   add_agent_command(app, chosen);
   add_status_command(app, chosen);
   add_verify_command(app, chosen);
+  add_resync_command(app, chosen);
+  add_lint_command(app, chosen);
 
   try {
     app.parse(argc, argv);

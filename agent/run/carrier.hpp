@@ -14,8 +14,8 @@ namespace conveyor {
 class Carrier {
  public:
   // `given_up`: as Shipment takes it.
-  explicit Carrier(Lane& lane, const std::atomic<bool>* given_up = nullptr)
-      : lane_(lane), given_up_(given_up), shipment_(lane, given_up) {}
+  explicit Carrier(Lane& lane, Errand errand = Errand::live, const std::atomic<bool>* given_up = nullptr)
+      : lane_(lane), given_up_(given_up), shipment_(lane, errand, given_up) {}
 
   // Reads and sends; what was sent is settled by settle() only. `at_least`: the snapshot that every read must contain.
   // Throws what Shipment throws, and DatabaseError where it is not about single documents.

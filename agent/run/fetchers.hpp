@@ -36,7 +36,7 @@ class Fetchers {
   struct Fetcher {
     Carrier carrier;
     std::jthread thread;
-    Fetcher(Lane& lane, const std::atomic<bool>* given_up) : carrier(lane, given_up) {}
+    Fetcher(Lane& lane, const std::atomic<bool>* given_up) : carrier(lane, Errand::live, given_up) {}
   };
 
   void work(Carrier& carrier);

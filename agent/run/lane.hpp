@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 
+#include "decide/precedence.hpp"
 #include "decide/token_bucket.hpp"
 #include "run/budget.hpp"
 #include "run/fencer.hpp"
@@ -40,7 +41,11 @@ struct Exchange {
   std::mutex mutex;
   std::condition_variable_any changed;
   int in_flight = 0;
+  Precedence precedence;
 };
+
+// On whose behalf something is sent: a change that was made, or a request (backfill, re-check, resync) that can wait.
+enum class Errand { live, request };
 
 // Since the lease began. Retries are reported from here, so that they show while nothing can be checkpointed.
 struct Progress {

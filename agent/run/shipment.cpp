@@ -22,8 +22,8 @@ constexpr std::size_t reserved_at_once = 256u << 10;
 
 }  // namespace
 
-Shipment::Shipment(Lane& lane, const std::atomic<bool>* given_up)
-    : lane_(lane), given_up_(given_up), inbox_(std::make_shared<Inbox>()) {}
+Shipment::Shipment(Lane& lane, Errand errand, const std::atomic<bool>* given_up)
+    : lane_(lane), errand_(errand), given_up_(given_up), inbox_(std::make_shared<Inbox>()) {}
 
 Shipment::~Shipment() {
   std::deque<Arrival> arrivals;

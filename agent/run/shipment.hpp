@@ -21,7 +21,7 @@ namespace conveyor {
 class Shipment {
  public:
   // `given_up`: set when the piece of work that this is a part of has failed elsewhere.
-  explicit Shipment(Lane& lane, const std::atomic<bool>* given_up = nullptr);
+  explicit Shipment(Lane& lane, Errand errand, const std::atomic<bool>* given_up = nullptr);
   ~Shipment();
 
   // Takes over everything that an answer of fetch_keys() or fetch_range() says. Throws std::runtime_error when the
@@ -68,6 +68,7 @@ class Shipment {
   void check_stop();
 
   Lane& lane_;
+  const Errand errand_;
   const std::atomic<bool>* given_up_;
   std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Parcel> filling_;

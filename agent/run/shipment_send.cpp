@@ -38,12 +38,19 @@ void Shipment::fence(const Parcel& parcel) {
 // One place among the delivery's requests under way, and the rate's leave.
 bool Shipment::may_launch(std::size_t documents) {
   const Limits limits = lane_.limits();
+  const Time now = Clock::now();
   std::lock_guard lock(lane_.exchange->mutex);
-  if (lane_.exchange->in_flight >= limits.in_flight) {
-    blocked_at_ = lane_.exchange->in_flight;
+  Precedence& precedence = lane_.exchange->precedence;
+  if (errand_ == Errand::request && !precedence.request_may_go(now)) return false;
+  if (lane_.exchange->in_flight >= limits.in_flight) blocked_at_ = lane_.exchange->in_flight;
+  if (lane_.exchange->in_flight >= limits.in_flight || lane_.take_rate(documents, now) > Duration::zero()) {
+    if (errand_ == Errand::live) precedence.live_waits(now);
     return false;
   }
-  if (lane_.take_rate(documents, Clock::now()) > Duration::zero()) return false;
+  if (errand_ == Errand::live)
+    precedence.live_went();
+  else
+    precedence.request_went(now);
   ++lane_.exchange->in_flight;
   return true;
 }

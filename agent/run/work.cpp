@@ -15,6 +15,8 @@ namespace conveyor {
 
 namespace {
 
+constexpr int pages_at_once = 8;
+
 // Records what has been settled without moving the cursor.
 void record(Lane& lane, Carrier& carrier) {
   carrier.settle();
@@ -81,7 +83,7 @@ void deliver_lacking(Lane& lane, std::vector<std::string> keys, const std::strin
                       "(option index.settings, a pipeline)?",
                       keys.size(), keys.front()));
     if (lane.winding_down) throw LeftIncomplete();
-    Carrier carrier(lane);
+    Carrier carrier(lane, Errand::request);
     deliver_pages(lane, carrier, keys, at_least);
     carrier.settle();
     const Checkpoint checkpoint = carrier.take_checkpoint();
@@ -152,7 +154,7 @@ Drained drain_window(Lane& lane, int fetchers, bool move_anyway) {
 }
 
 std::string fill_range(Lane& lane, std::int64_t request, const Range& range, const std::function<void()>& has_read) {
-  Carrier carrier(lane);
+  Carrier carrier(lane, Errand::request);
   carrier.range(range);
   has_read();
   carrier.settle();
@@ -192,7 +194,7 @@ std::string compare_range(Lane& lane, std::int64_t request, const Range& range) 
 
 void sweep(Lane& lane, const Request& request) {
   if (lane.target.can_list_ids()) {
-    Carrier carrier(lane);
+    Carrier carrier(lane, Errand::request);
     const Destination destination = lane.destination();
     std::string position;
     do {
@@ -208,7 +210,10 @@ void sweep(Lane& lane, const Request& request) {
 }
 
 bool deliver_requested(Lane& lane, const Request& request, std::int64_t& after) {
-  const RequestedKeys page = lane.store.request_keys(request.id, after, lane.limits().page_keys);
+  // Between two checkpoints one page is read while others are on their way. With a rate they would be too far apart.
+  const Limits limits = lane.limits();
+  const RequestedKeys page =
+      lane.store.request_keys(request.id, after, limits.rated ? limits.page_keys : pages_at_once * limits.page_keys);
   if (page.keys.empty()) {
     // An empty page ends the request.
     Checkpoint nothing;
@@ -216,9 +221,10 @@ bool deliver_requested(Lane& lane, const Request& request, std::int64_t& after) 
     lane.store.request_keys_done(request.id, after, nothing);
     return false;
   }
-  Carrier carrier(lane);
+  Carrier carrier(lane, Errand::request);
   deliver_pages(lane, carrier, page.keys, request.at_least);
   carrier.settle();
+  failpoint("before_request_keys_done");
   lane.store.request_keys_done(request.id, page.upto, carrier.take_checkpoint());
   after = page.upto;
   return true;

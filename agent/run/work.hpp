@@ -34,7 +34,7 @@ std::string compare_range(Lane& lane, std::int64_t request, const Range& range);
 // What the target has and the view has not, goes there too; ends the request.
 void sweep(Lane& lane, const Request& request);
 
-// One page of the keys of a `keys` request. False when there are no more.
+// The next keys of a `keys` request. False when there are no more.
 bool deliver_requested(Lane& lane, const Request& request, std::int64_t& after);
 
 // Deletes that requests of a sender that is gone may have undone. False when there are no more.

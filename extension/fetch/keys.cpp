@@ -32,12 +32,33 @@ Input* inputs_of(const Feed* feed) {
 struct Parser {
   const Feed* feed;
   Input* inputs;
-  char*** parts;   // by key: the texts of its columns
-  Datum** values;  // by column: the values of the keys that have some
-  int count;       // keys
-  int next;        // to be parsed
-  int parsed;      // have values
+  char*** parts;        // by key: the texts of its columns
+  Datum** values;       // by column: the values of the keys that have some
+  int count;            // keys
+  int next;             // to be parsed
+  int parsed;           // have values
+  const char** reason;  // by key: becomes why it has none; may be NULL
 };
+
+Parser* parser_make(const Feed* feed, int most) {
+  Parser* parser = static_cast<Parser*>(palloc0(sizeof(Parser)));
+  parser->feed = feed;
+  parser->inputs = inputs_of(feed);
+  parser->parts = static_cast<char***>(palloc(sizeof(char**) * (most + 1)));
+  parser->values = static_cast<Datum**>(palloc(sizeof(Datum*) * feed->keys));
+  for (int i = 0; i < feed->keys; i++) parser->values[i] = static_cast<Datum*>(palloc(sizeof(Datum) * (most + 1)));
+  return parser;
+}
+
+Datum* arrays_of(const Parser* parser) {
+  Datum* arrays = static_cast<Datum*>(palloc(sizeof(Datum) * parser->feed->keys));
+  for (int i = 0; i < parser->feed->keys; i++) {
+    const Input& input = parser->inputs[i];
+    arrays[i] = PointerGetDatum(construct_array(parser->values[i], parser->parsed, parser->feed->key[i].type,
+                                                input.length, input.byval, input.align));
+  }
+  return arrays;
+}
 
 // Parses until the end or until an error, which leaves `next` at the key that caused it.
 void parse_some(Parser* parser) {
@@ -76,6 +97,7 @@ void parse_all(Parser* parser) {
       MemoryContextSwitchTo(context);
       ErrorData* error = CopyErrorData();
       if (!about_the_text(error->sqlerrcode)) PG_RE_THROW();
+      if (parser->reason != nullptr) parser->reason[parser->next] = pstrdup(error->message);
       FlushErrorState();
       FreeErrorData(error);
       RollbackAndReleaseCurrentSubTransaction();
@@ -94,13 +116,7 @@ void asked_init(AskedKeys* asked, const Feed* feed, char** keys, int count) {
   key_set_init(&asked->met);
   asked->missing = 0;
 
-  Parser* parser = static_cast<Parser*>(palloc0(sizeof(Parser)));
-  parser->feed = feed;
-  parser->inputs = inputs_of(feed);
-  parser->parts = static_cast<char***>(palloc(sizeof(char**) * (count + 1)));
-  parser->values = static_cast<Datum**>(palloc(sizeof(Datum*) * feed->keys));
-  for (int i = 0; i < feed->keys; i++) parser->values[i] = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
-
+  Parser* parser = parser_make(feed, count);
   for (int i = 0; i < count; i++) {
     uint32 length = static_cast<uint32>(strlen(keys[i]));
     Size offset;
@@ -109,13 +125,7 @@ void asked_init(AskedKeys* asked, const Feed* feed, char** keys, int count) {
     if (split_key(keys[i], feed->keys, parts)) parser->parts[parser->count++] = parts;
   }
   parse_all(parser);
-
-  asked->arrays = static_cast<Datum*>(palloc(sizeof(Datum) * feed->keys));
-  for (int i = 0; i < feed->keys; i++) {
-    const Input& input = parser->inputs[i];
-    asked->arrays[i] = PointerGetDatum(
-        construct_array(parser->values[i], parser->parsed, feed->key[i].type, input.length, input.byval, input.align));
-  }
+  asked->arrays = arrays_of(parser);
 }
 
 void asked_met(AskedKeys* asked, const char* id, uint32 length) {
@@ -132,6 +142,26 @@ bool asked_next_missing(AskedKeys* asked, const char** key, uint32* length) {
     if (key_set_find(&asked->met, *key, *length, key_hash(*key, *length)) == kNoKey) return true;
   }
   return false;
+}
+
+Datum* parse_ids(const Feed* feed, char** texts, int count, const char** problems) {
+  Parser* parser = parser_make(feed, count);
+  auto* place = static_cast<int*>(palloc(sizeof(int) * (count + 1)));
+  for (int i = 0; i < count; i++) {
+    char** parts = static_cast<char**>(palloc(sizeof(char*) * feed->keys));
+    problems[i] = nullptr;
+    if (!split_key(texts[i], feed->keys, parts)) {
+      problems[i] = psprintf("it is no JSON array of %d strings without blanks, such as [\"a\",\"b\"]", feed->keys);
+      continue;
+    }
+    place[parser->count] = i;
+    parser->parts[parser->count++] = parts;
+  }
+  parser->reason = static_cast<const char**>(palloc0(sizeof(char*) * (parser->count + 1)));
+  parse_all(parser);
+  for (int i = 0; i < parser->count; i++)
+    if (parser->reason[i] != nullptr) problems[place[i]] = parser->reason[i];
+  return arrays_of(parser);
 }
 
 void key_values(const Feed* feed, char** texts, int count, Datum* values) {

@@ -23,6 +23,10 @@ void asked_met(AskedKeys* asked, const char* id, uint32 length);
 // The next key that the view does not have; false when there are no more.
 bool asked_next_missing(AskedKeys* asked, const char** key, uint32* length);
 
+// What ids mean: an array of values for each key column, of those that are keys, in their order. problems[i] becomes
+// why texts[i] is none, NULL for the others. The feed's scope must be in force.
+Datum* parse_ids(const Feed* feed, char** texts, int count, const char** problems);
+
 // Parses key texts, one a column, into values of the columns' types; an error where one is none.
 void key_values(const Feed* feed, char** texts, int count, Datum* values);
 

@@ -80,6 +80,14 @@ Scope scope_enter_owner(Oid owner, const char* search_path) {
 
 Scope scope_enter_feed(const Feed* feed) { return scope_enter_owner(feed->owner, feed->search_path); }
 
+Scope scope_enter_caller(const char* search_path) {
+  Scope scope = enter(GetUserId(), SECURITY_RESTRICTED_OPERATION);
+  pin("row_security", "off");
+  pin("jit", "off");
+  pin("search_path", with_temporary_last(search_path));
+  return scope;
+}
+
 void scope_leave(Scope* scope) {
   AtEOXact_GUC(true, scope->settings);
   SetUserIdAndSecContext(scope->user, scope->security);

@@ -24,6 +24,10 @@ Scope scope_enter_feed(const Feed* feed);
 // The same for a definition that is not stored yet.
 Scope scope_enter_owner(Oid owner, const char* search_path);
 
+// For a query that the caller gave: the caller's own rights and settings, restricted, with nothing hidden from it in
+// silence.
+Scope scope_enter_caller(const char* search_path);
+
 void scope_leave(Scope* scope);
 
 // The settings alone, for turning keys into texts and back with the session's own rights. Returns the level to leave.

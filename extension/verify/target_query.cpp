@@ -1,11 +1,10 @@
 // analyse_target(query, search_path): what a query returns whose rows are compared with a job's source.
+#include "analyse/select.hpp"
 #include "compat.hpp"
 #include "fetch/owner.hpp"
 
 extern "C" {
 #include "nodes/nodeFuncs.h"
-#include "parser/analyze.h"
-#include "parser/parser.h"
 }
 
 namespace conveyor {
@@ -13,40 +12,6 @@ namespace conveyor {
 namespace {
 
 constexpr const char* kExample = "Give one SELECT, for example: SELECT id, total FROM shop.orders";
-
-RawStmt* only_select(const char* text) {
-  List* statements = raw_parser(text, RAW_PARSE_DEFAULT);
-  if (list_length(statements) != 1)
-    ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
-            errmsg("target query must be one statement, not %d", list_length(statements)), errhint("%s", kExample));
-  RawStmt* raw = linitial_node(RawStmt, statements);
-  if (!IsA(raw->stmt, SelectStmt) || reinterpret_cast<SelectStmt*>(raw->stmt)->intoClause != nullptr)
-    ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR), errmsg("target query must be a SELECT"), errhint("%s", kExample));
-  return raw;
-}
-
-// Positions in the query are not positions in the statement that called us.
-void place_error(void* query) {
-  int position = geterrposition();
-  if (position <= 0) return;
-  errposition(0);
-  internalerrposition(position);
-  internalerrquery(static_cast<const char*>(query));
-}
-
-Query* analysed(RawStmt* raw, char* text) {
-  ErrorContextCallback callback = {error_context_stack, place_error, text};
-  error_context_stack = &callback;
-  Query* query = parse_analyze_fixedparams(raw, text, nullptr, 0, nullptr);
-  error_context_stack = callback.previous;
-  return query;
-}
-
-// The statement without what comes behind it: it will stand in parentheses.
-char* statement_text(const RawStmt* raw, const char* text) {
-  const char* begin = text + raw->stmt_location;
-  return raw->stmt_len == 0 ? pstrdup(begin) : pnstrdup(begin, raw->stmt_len);
-}
 
 void require_readable(const Query* query) {
   if (query->hasModifyingCTE)
@@ -65,11 +30,11 @@ ArrayType* oids(const Datum* values, int count) {
 
 CONVEYOR_FUNCTION(analyse_target) {
   char* given = text_to_cstring(PG_GETARG_TEXT_PP(0));
-  RawStmt* raw = only_select(given);
+  RawStmt* raw = only_select(given, "target query", kExample);
   int level = NewGUCNestLevel();
   set_config_option("search_path", with_temporary_last(text_to_cstring(PG_GETARG_TEXT_PP(1))), PGC_USERSET,
                     PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  Query* query = analysed(raw, given);
+  Query* query = analyse_select(raw, given);
   AtEOXact_GUC(true, level);
   require_readable(query);
 

@@ -206,7 +206,8 @@ class FakeStore : public Store {
     return "finished";
   }
   void sweep_finish(std::int64_t) override { events.add("sweep_finish"); }
-  RequestedKeys request_keys(std::int64_t, std::int64_t after, int) override {
+  RequestedKeys request_keys(std::int64_t, std::int64_t after, int keys) override {
+    asked_keys = keys;
     return after == 0 ? RequestedKeys{{"a", "b"}, 2} : RequestedKeys{};
   }
   void request_keys_done(std::int64_t, std::int64_t upto, const Checkpoint& checkpoint) override {
@@ -233,6 +234,7 @@ class FakeStore : public Store {
   std::optional<Turning> turning;  // to be done once
 
   std::vector<std::string> orphans;
+  int asked_keys = 0;
   std::atomic<bool> met{false};
   std::chrono::milliseconds range_takes{0};  // to be read
   std::atomic<int> most_ranges_at_once{0};

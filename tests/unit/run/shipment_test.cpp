@@ -14,7 +14,7 @@ std::unique_ptr<Answer> answer(const std::string& frame) { return std::make_uniq
 
 TEST(Shipment, FencesTheSnapshotBeforeItSendsAnythingOfIt) {
   Bench bench;
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
   shipment.settle();
   EXPECT_THAT(bench.events.all(), ElementsAre("fence 7", "send a"));
@@ -22,7 +22,7 @@ TEST(Shipment, FencesTheSnapshotBeforeItSendsAnythingOfIt) {
 
 TEST(Shipment, EntersDeletesIntoTheLedgerBeforeItSendsThem) {
   Bench bench;
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").missing("gone").end()));
   shipment.settle();
   EXPECT_THAT(bench.events.all(), ElementsAre("fence 7 gone", "send -gone"));
@@ -31,7 +31,7 @@ TEST(Shipment, EntersDeletesIntoTheLedgerBeforeItSendsThem) {
 
 TEST(Shipment, LowersTheSendersBoundToTheOldestSnapshotOfABody) {
   Bench bench;
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
   shipment.read(*answer(Frame().head(9, "s").missing("b").end()));
   shipment.settle();
@@ -46,7 +46,7 @@ TEST(Shipment, CountsWhatBecameOfEachDocument) {
     result.items[2] = {Outcome::dead_letter, "mapper_parsing_exception", "no date"};
     return result;
   };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").document("c", "{}").end()));
   shipment.settle();
   const Checkpoint checkpoint = shipment.take_checkpoint();
@@ -65,7 +65,7 @@ TEST(Shipment, SendsOnlyTheItemsAgainThatMaySucceedLater) {
     if (std::exchange(first, false)) result.items[1].outcome = result.items[2].outcome = Outcome::retry;
     return result;
   };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").document("c", "{}").end()));
   shipment.settle();
   EXPECT_THAT(bench.events.all(), ElementsAre("fence 7", "send a b c", "send b c"));
@@ -82,7 +82,7 @@ TEST(Shipment, SplitsWhatWasTooLarge) {
     result.whole = body.items.size() > 1 ? Outcome::shrink : Outcome::done;
     return result;
   };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").document("c", "{}").end()));
   shipment.settle();
   EXPECT_EQ(shipment.take_checkpoint().counts.sent, 3);
@@ -92,7 +92,7 @@ TEST(Shipment, SplitsWhatWasTooLarge) {
 TEST(Shipment, MakesADocumentThatIsTooLargeAloneADeadLetter) {
   Bench bench;
   bench.target.decide = [](const Body& body) { return FakeTarget::all(body, Outcome::shrink); };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
   shipment.settle();
   EXPECT_EQ(shipment.take_checkpoint().dead.size(), 1u);
@@ -110,7 +110,7 @@ TEST(Shipment, GivesADocumentUpThatFailsAloneTooOften) {
       if (body.key(i) == "b") result.items[i] = {Outcome::retry, "timeout", "again"};
     return result;
   };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").end()));
   shipment.settle();
   const Checkpoint checkpoint = shipment.take_checkpoint();
@@ -131,7 +131,7 @@ TEST(Shipment, GivesSeveralDocumentsUpThatFailWhereTheOthersPass) {
       if (body.key(i) < "c") result.items[i] = {Outcome::retry, "exception", "again"};
     return result;
   };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   Frame frame;
   frame.head(7, "s");
   for (const char* key : {"a", "b", "c", "d", "e"}) frame.document(key, "{}");
@@ -160,7 +160,7 @@ TEST(Shipment, GivesNothingUpWhileTheTargetOrAShardOfItIsInTrouble) {
           result.items[i] = {Outcome::retry, "unavailable_shards_exception", "not assigned"};
       return result;
     };
-    Shipment shipment(bench.lane);
+    Shipment shipment(bench.lane, Errand::live);
     shipment.read(*answer(Frame().head(7, "s").document("a", "{}").document("b", "{}").document("c", "{}").end()));
     shipment.settle();
     const Checkpoint checkpoint = shipment.take_checkpoint();
@@ -172,7 +172,7 @@ TEST(Shipment, GivesNothingUpWhileTheTargetOrAShardOfItIsInTrouble) {
 TEST(Shipment, StopsWhenTheTargetWantsAPerson) {
   Bench bench;
   bench.target.decide = [](const Body& body) { return FakeTarget::all(body, Outcome::hold); };
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
   EXPECT_THROW(shipment.settle(), Held);
 }
@@ -186,20 +186,36 @@ TEST(Shipment, KeepsTheVersionOfARequestWithoutAnAnswerOpen) {
     return result;
   };
   {
-    Shipment shipment(bench.lane);
+    Shipment shipment(bench.lane, Errand::live);
     shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
     shipment.settle();
     EXPECT_EQ(shipment.take_checkpoint().settled_below, 7u);
   }
-  Shipment later(bench.lane);
+  Shipment later(bench.lane, Errand::live);
   later.read(*answer(Frame().head(9, "s").document("a", "{}").end()));
   later.settle();
   EXPECT_EQ(later.take_checkpoint().settled_below, 7u);
 }
 
+TEST(Shipment, OfARequestWaitsUntilAChangeThatWaitsHasGone) {
+  Bench bench;
+  bench.lane.exchange->precedence.live_waits(Clock::now() + 1h);
+  std::jthread request([&] {
+    Shipment shipment(bench.lane, Errand::request);
+    shipment.read(*answer(Frame().head(7, "s").document("requested", "{}").end()));
+    shipment.settle();
+  });
+  ASSERT_TRUE(bench.events.wait_for("fence 7"));
+  Shipment change(bench.lane, Errand::live);
+  change.read(*answer(Frame().head(8, "s").document("changed", "{}").end()));
+  change.settle();
+  request.join();
+  EXPECT_LT(bench.events.position("send changed"), bench.events.position("send requested"));
+}
+
 TEST(Shipment, CountsAsOpenFromTheReadOn) {
   Bench bench;
-  Shipment reading(bench.lane);
+  Shipment reading(bench.lane, Errand::live);
   reading.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
   // Another piece of work ends while the first one's document has not been sent yet.
   EXPECT_EQ(bench.lane.versions->settled_below(), 7u);
@@ -211,7 +227,7 @@ TEST(Shipment, CountsARequestAsOpenWhoseShipmentWasGivenUp) {
   Bench bench;
   bench.target.silent = true;
   {
-    Shipment shipment(bench.lane);
+    Shipment shipment(bench.lane, Errand::live);
     shipment.read(*answer(Frame().head(7, "s").document("a", "{}").end()));
     bench.stop.request_stop();
     EXPECT_THROW(shipment.settle(), Stopped);
@@ -226,7 +242,7 @@ TEST(Shipment, CountsARequestAsOpenWhoseShipmentWasGivenUp) {
 
 TEST(Shipment, RefusesAnAnswerThatWasCutOff) {
   Bench bench;
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   EXPECT_THROW(shipment.read(*answer(Frame().head(7, "s").document("a", "{}").cut())), std::runtime_error);
 }
 
@@ -235,7 +251,7 @@ TEST(Shipment, NamesTheKeysThatWereDeliveredWhereThereAreDeadLetters) {
   DeliverySpec spec;
   spec.dead_letters = 1;
   bench.lane.configure(spec, Clock::now());
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   shipment.read(*answer(Frame().head(7, "s").document("a", "{}").missing("b").end()));
   shipment.settle();
   EXPECT_THAT(shipment.take_checkpoint().revived, ElementsAre("a", "b"));
@@ -244,7 +260,7 @@ TEST(Shipment, NamesTheKeysThatWereDeliveredWhereThereAreDeadLetters) {
 TEST(Shipment, GivesItsMemoryBack) {
   Bench bench;
   {
-    Shipment shipment(bench.lane);
+    Shipment shipment(bench.lane, Errand::live);
     shipment.read(*answer(Frame().head(7, "s").document("a", std::string(300'000, 'x')).end()));
     EXPECT_GE(bench.budget.used(), 300'000u);
     shipment.settle();
@@ -255,7 +271,7 @@ TEST(Shipment, GivesItsMemoryBack) {
 TEST(Shipment, SendsABodyEarlierWhenMemoryIsShort) {
   Bench bench;
   bench.budget.set_capacity(100'000);
-  Shipment shipment(bench.lane);
+  Shipment shipment(bench.lane, Errand::live);
   const std::string large(60'000, 'x');
   shipment.read(*answer(Frame().head(7, "s").document("a", large).document("b", large).end()));
   shipment.settle();

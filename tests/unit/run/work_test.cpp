@@ -85,6 +85,19 @@ TEST(DeliverRequested, GoesPageByPageAndEndsTheRequest) {
                                               "request_keys_done 2"));
 }
 
+TEST(DeliverRequested, AsksForSeveralPagesBetweenTwoCheckpointsButNotWithARate) {
+  Bench bench;
+  std::int64_t after = 0;
+  const Request request{1, "keys", "fill", "open", "s"};
+  deliver_requested(bench.lane, request, after);
+  EXPECT_EQ(bench.store.asked_keys, 8 * bench.lane.limits().page_keys);
+  DeliverySpec spec;
+  spec.rate = 100;
+  bench.lane.configure(spec, Clock::now());
+  deliver_requested(bench.lane, request, after);
+  EXPECT_EQ(bench.store.asked_keys, 400) << "what the rate lets through in four seconds";
+}
+
 TEST(SettleOrphans, ReadsAndSendsThemAgainBeforeItForgetsThem) {
   Bench bench;
   bench.store.orphans = {"gone"};
