@@ -43,7 +43,7 @@ DATA_built = extension/pg_conveyor--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d)
 # tests/regress: `setup` first. The server needs wal_level = logical and max_prepared_transactions > 0.
 REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames owners prepared late_writer capture_error pending publication ring overflow settings audit view_changes table_swap \
-  version_snapshot analyse_feed analyse_watch fetch_keys fetch_range fetch_owner fetch_conditions verification window_keys \
+  version_snapshot analyse_feed analyse_watch derive_joins derive_subselects derive_refusals explain_feed fetch_keys fetch_range fetch_owner fetch_conditions verification window_keys \
   follow_window follow_recopy verify_job finish_migration \
   examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_failures migrate_run examine_job
 REGRESS_OPTS = --inputdir=tests/regress

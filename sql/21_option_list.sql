@@ -28,6 +28,10 @@ INSERT INTO conveyor.option_definition (object, kind, name, type, default_value,
 
 ('feed', NULL, 'description', 'text', NULL, NULL, NULL, false,
  'What the documents are, for whoever reads the definition.'),
+('feed', NULL, 'ignore', 'text_array', '[]', NULL, NULL, false,
+ 'Functions and tables that the view uses and that need not be followed: documents stay as they are when only these would change them. A table may still have a watch of its own, by add_watch().'),
+('feed', NULL, 'recheck_every', 'interval', NULL, '1 min', '1 year', false,
+ 'Documents depend on the clock (now(), CURRENT_DATE): so often every delivery compares all of them, both ways, beside what it delivers anyway. Without it a view that asks for the time is refused.'),
 
 ('delivery', NULL, 'job_lists', 'integer', '2', '1', '64', false,
  'Connections to the database that fetch documents for this delivery at once.'),

@@ -16,6 +16,17 @@ LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'conveyor_analyse_watch';
 COMMENT ON FUNCTION conveyor.analyse_watch(regclass, text[], text, oid[], text) IS
   'check a key query and tell which columns of changed it reads';
 
+-- Parameters: the view of the documents; the view's columns that are its key; names of functions and relations that need not
+-- be followed. Returns rows of several kinds: 'watch' (relation, columns, documents: what add_watch() takes), 'problem' (object,
+-- relation or NULL, columns, place, reason, which follows "it"), 'ignored' (object, relation), 'unused' (object: a name in `ignore`
+-- that nothing has).
+CREATE FUNCTION conveyor.follow_view(view regclass, key text[], ignore text[]) RETURNS TABLE (kind text, object text, relation oid,
+  columns text[], documents text, place text, reason text)
+LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'conveyor_follow_view';
+COMMENT ON FUNCTION conveyor.follow_view(regclass, text[], text[]) IS
+  'which changes of which tables touch which documents of a view';
+
+REVOKE ALL ON FUNCTION conveyor.follow_view(regclass, text[], text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.analyse_feed(regclass, text[], regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION conveyor.analyse_watch(regclass, text[], text, oid[], text) FROM PUBLIC;
 

@@ -34,18 +34,10 @@ BEGIN
 END
 $$;
 
--- The key query of a feed's root: its key is the document's.
-CREATE FUNCTION conveyor.root_documents(feed text) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT format('SELECT %s FROM changed', (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM unnest(f.root_key) WITH ORDINALITY AS k(c, n)))
-      FROM conveyor.feed_definition f WHERE f.feed = root_documents.feed;
-END;
-
 -- create_feed
 --   document_view  a view with one row per document    key   its columns that make the id; default: the root's primary key
 --   root           the table that the key comes from, where it cannot be found from the view
+--   options        "ignore": functions and tables whose changes do not matter, though the view uses them
 --   search_path    what the view's functions are run with; the default is evaluated in the caller's session
 -- Tables touched: feed_definition, watch, capture, journal_entry; the watched tables get their triggers.
 CREATE FUNCTION conveyor.create_feed(feed text, document_view regclass, key text[] DEFAULT NULL, root regclass DEFAULT NULL,
@@ -86,18 +78,12 @@ BEGIN
     END IF;
     PERFORM conveyor.write_journal('create feed', feed, format('view %s, key %s', document_view, array_to_string(analysis.key, ', ')));
 
-    -- Deriving the other watches from the view's query tree will take this place; until then the root is what is known.
-    IF analysis.root IS NOT NULL THEN
-        PERFORM conveyor.put_watch(feed, analysis.root,
-            ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = analysis.root AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
-            conveyor.root_documents(feed), true);
-    END IF;
+    PERFORM conveyor.follow_feed(feed, strict => true);
     PERFORM conveyor.note_feed(feed);
-    PERFORM conveyor.warn_unwatched(feed);
 END
 $$;
 COMMENT ON FUNCTION conveyor.create_feed(text, regclass, text[], regclass, jsonb, text) IS
-    'documents are the rows of a view; watches the table that the key comes from; the same definition again does nothing';
+    'documents are the rows of a view; derives from it which changes of which tables touch them; the same definition again does nothing';
 
 CREATE FUNCTION conveyor.alter_feed(feed text, options jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -111,6 +97,10 @@ BEGIN
     SELECT f.* INTO present FROM conveyor.feed_definition f WHERE f.feed = alter_feed.feed FOR UPDATE;
     merged := conveyor.check_options('feed', NULL, present.options || options);
     UPDATE conveyor.feed_definition f SET options = merged WHERE f.feed = alter_feed.feed;
+    IF (conveyor.ignored(merged), conveyor.clocks(merged)) IS DISTINCT FROM (conveyor.ignored(present.options), conveyor.clocks(present.options)) THEN
+        PERFORM conveyor.follow_feed(feed, strict => true);
+        PERFORM conveyor.feed_adapts(s.feed) FROM conveyor.feed_state s WHERE s.feed = alter_feed.feed AND s.trouble IS NOT NULL;
+    END IF;
     PERFORM conveyor.write_journal('alter feed', feed, conveyor.difference(present.options, merged));
 END
 $$;

@@ -69,8 +69,8 @@ DECLARE
     of_feed   conveyor.feed_definition;
     recorded  text[];
 BEGIN
-    PERFORM conveyor.check_watchable(relation);
     SELECT f.* INTO of_feed FROM conveyor.feed_definition f WHERE f.feed = put_watch.feed FOR UPDATE;
+    PERFORM conveyor.check_watchable(relation, CASE WHEN derived THEN of_feed.owner END);
     recorded := conveyor.analyse_watch(relation, columns, documents, of_feed.key_types::oid[], of_feed.search_path);
     INSERT INTO conveyor.watch AS w (feed, relation, columns, documents, recorded, derived)
     VALUES (feed, relation, columns, documents, recorded, derived)
@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 
--- What remains to be done after create_feed(): tables that the view reads and that nothing watches yet.
+-- Tables that the view reads and that nothing watches.
 CREATE FUNCTION conveyor.warn_unwatched(feed text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -95,9 +95,9 @@ BEGIN
            AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r)
          ORDER BY r::text
     LOOP
-        RAISE WARNING 'changes of % will not reach the documents of feed "%" until it is watched', unwatched, feed
-            USING HINT = format('Run SELECT conveyor.add_watch(%L, %L, ARRAY[…columns the view uses…], ''SELECT …document key… FROM changed …'').',
-                                feed, unwatched);
+        RAISE WARNING 'changes of % do not reach the documents of feed "%"', unwatched, feed
+            USING HINT = format('Run SELECT conveyor.add_watch(%L, %L, ARRAY[…columns the view uses…], ''SELECT …document key… FROM changed …''), '
+                                'or take the table out of the feed''s option "ignore" with conveyor.alter_feed().', feed, unwatched);
     END LOOP;
 END
 $$;
@@ -148,27 +148,41 @@ $$;
 COMMENT ON FUNCTION conveyor.add_watch(text, regclass, text[], text) IS
     'say which changes of a table touch which documents; the same definition again does nothing';
 
--- drop_watch: the changes of `relation` no longer concern the feed.
--- Tables touched: watch, capture, request and delivery_state (re-check), journal_entry.
+-- drop_watch: what was said with add_watch() no longer holds; the watch that follows from the view takes its place, unless the
+-- feed ignores the table. One that follows from the view itself is dropped by having the feed ignore the table from now on.
+-- Tables touched: watch, feed_definition, capture, request and delivery_state (re-check), journal_entry.
 CREATE FUNCTION conveyor.drop_watch(feed text, relation regclass) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     definition conveyor.feed_definition := conveyor.find_feed(feed);
+    present    conveyor.watch;
 BEGIN
     PERFORM conveyor.check_owner(definition.owner, 'feed', feed);
-    DELETE FROM conveyor.watch w WHERE w.feed = drop_watch.feed AND w.relation = drop_watch.relation;
+    SELECT w.* INTO present FROM conveyor.watch w WHERE w.feed = drop_watch.feed AND w.relation = drop_watch.relation;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'feed "%" does not watch %', feed, coalesce(relation::text, 'null')
             USING ERRCODE = 'undefined_object',
                   HINT = format('SELECT relation FROM conveyor.watch WHERE feed = %L lists what it watches.', feed);
     END IF;
-    PERFORM conveyor.install_capture(relation);
-    PERFORM conveyor.recheck_feed(feed, format('%s is no longer watched', relation));
+    IF present.derived AND EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) THEN
+        UPDATE conveyor.feed_definition f
+           SET options = f.options || jsonb_build_object('ignore', to_jsonb(conveyor.ignored(f.options) || relation::text))
+         WHERE f.feed = drop_watch.feed;
+    END IF;
+    DELETE FROM conveyor.watch w WHERE w.feed = drop_watch.feed AND w.relation = drop_watch.relation;
     PERFORM conveyor.write_journal('drop watch', feed, relation::text);
-    PERFORM conveyor.feed_adapts(s.feed) FROM conveyor.feed_state s WHERE s.feed = drop_watch.feed AND s.trouble IS NOT NULL;
-    PERFORM conveyor.warn_unwatched(feed);
+    IF EXISTS (SELECT FROM conveyor.feed_state s WHERE s.feed = drop_watch.feed AND s.trouble IS NOT NULL) THEN
+        PERFORM conveyor.feed_adapts(feed);
+    ELSIF EXISTS (SELECT FROM pg_class c WHERE c.oid = definition.document_view) THEN
+        PERFORM conveyor.follow_feed(feed);
+    END IF;
+    IF NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = drop_watch.feed AND w.relation = drop_watch.relation) THEN
+        PERFORM conveyor.install_capture(relation);
+        PERFORM conveyor.recheck_feed(feed, format('%s is no longer watched', relation));
+        PERFORM conveyor.warn_unwatched(feed);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION conveyor.drop_watch(text, regclass) IS 'changes of a table no longer concern a feed';
+COMMENT ON FUNCTION conveyor.drop_watch(text, regclass) IS 'forget what add_watch() said; what follows from the view takes its place';

@@ -48,8 +48,8 @@ RETURN CASE WHEN recorded && ARRAY(SELECT jsonb_object_keys(renames)) THEN
            documents)
     ELSE documents END;
 
--- Watches follow columns that are renamed, and what was logged by the old names stays readable. A watch that create_feed()
--- made is about all columns of its table; of an explicit one a column goes that is gone and that its query does not read.
+-- Watches follow columns that are renamed, and what was logged by the old names stays readable. A column that is gone goes, if
+-- its key query does not read it. Watches that follow from a view are derived anew by what comes next: feeds_on_ddl().
 -- Tables touched: capture, watch, feed_definition.
 CREATE FUNCTION conveyor.capture_follow_columns(relation oid) RETURNS void
     LANGUAGE plpgsql
@@ -74,11 +74,9 @@ BEGIN
         needed := conveyor.renamed(each.recorded, renames);
         UPDATE conveyor.watch w
            SET recorded = needed,
-               columns = CASE WHEN each.derived THEN present
-                              ELSE ARRAY(SELECT n.name FROM unnest(conveyor.renamed(each.columns, renames)) WITH ORDINALITY AS n(name, number)
-                                          WHERE n.name = ANY (present || needed) ORDER BY n.number) END,
-               documents = CASE WHEN each.derived THEN conveyor.root_documents(w.feed)
-                                ELSE conveyor.documents_renamed(each.documents, each.recorded, renames) END
+               columns = ARRAY(SELECT n.name FROM unnest(conveyor.renamed(each.columns, renames)) WITH ORDINALITY AS n(name, number)
+                                WHERE n.name = ANY (present || needed) ORDER BY n.number),
+               documents = conveyor.documents_renamed(each.documents, each.recorded, renames)
          WHERE w.feed = each.feed AND w.relation = each.relation;
     END LOOP;
 END

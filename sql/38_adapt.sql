@@ -1,55 +1,6 @@
 -- 38: feeds adapt to what DDL makes of their views: in the same transaction their watches are derived anew and their deliveries
 -- begin a re-check. DDL of users never fails because of us: a feed that cannot adapt has its deliveries wait, with the reason.
 
--- The watches that create_feed() makes, made anew. One that was added by hand stays as it is.
-CREATE FUNCTION conveyor.rederive(feed text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    definition CONSTANT conveyor.feed_definition := conveyor.find_feed(feed);
-    relation   oid;
-BEGIN
-    FOR relation IN DELETE FROM conveyor.watch w WHERE w.feed = definition.feed AND w.derived AND w.relation IS DISTINCT FROM definition.root
-                    RETURNING w.relation::oid LOOP
-        PERFORM conveyor.install_capture(relation);
-    END LOOP;
-    IF definition.root IS NOT NULL THEN
-        PERFORM conveyor.check_watchable(definition.root, definition.owner);
-        INSERT INTO conveyor.watch AS w (feed, relation, columns, documents, recorded, derived)
-        SELECT definition.feed, definition.root, array_agg(a.attname ORDER BY a.attnum), conveyor.root_documents(definition.feed), definition.root_key, true
-          FROM pg_attribute a WHERE a.attrelid = definition.root AND a.attnum > 0 AND NOT a.attisdropped
-        ON CONFLICT ON CONSTRAINT watch_pkey DO UPDATE
-           SET columns = excluded.columns, documents = excluded.documents, recorded = excluded.recorded
-         WHERE w.derived AND (w.columns, w.documents, w.recorded) IS DISTINCT FROM (excluded.columns, excluded.documents, excluded.recorded);
-        PERFORM conveyor.install_capture(definition.root);
-    END IF;
-END
-$$;
-
--- Every table that the view has come to read must be watched: else the feed would be incomplete, and silently so. One that
--- create_feed() warned of stays the business of whoever read the warning.
-CREATE FUNCTION conveyor.check_watched(feed text, watched_before oid[], read_before oid[]) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    unwatched regclass;
-BEGIN
-    SELECT r INTO unwatched
-      FROM conveyor.feed_definition f, unnest(f.relations) AS r
-     WHERE f.feed = check_watched.feed
-       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r)
-       AND (r::oid = ANY (watched_before) OR r::oid <> ALL (read_before))
-     ORDER BY r::text LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'it reads %, which nothing watches', unwatched
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  HINT = format('SELECT conveyor.add_watch(%L, %L, ARRAY[…columns that the view uses…], ''SELECT …document key… FROM changed …'')', feed, unwatched);
-    END IF;
-END
-$$;
-
 -- A key query that was written by hand names tables and columns, which may be called otherwise by now. Where a column of the watch
 -- itself is gone its capture says so: capture_hold().
 CREATE FUNCTION conveyor.check_key_queries(feed text) RETURNS void
@@ -67,8 +18,6 @@ BEGIN
         BEGIN
             PERFORM conveyor.analyse_watch(each.relation, each.columns, each.documents, definition.key_types::oid[], definition.search_path);
         EXCEPTION
-            WHEN invalid_table_definition THEN
-                NULL;  -- its primary key is gone: nothing is lost by that, and the audit names it where it matters
             WHEN OTHERS THEN
                 RAISE EXCEPTION 'the key query for % does not work any more: %', each.relation, SQLERRM
                     USING ERRCODE = SQLSTATE,
@@ -167,7 +116,6 @@ DECLARE
     definition conveyor.feed_definition := conveyor.find_feed(feed);
     known      conveyor.feed_state;
     changes    text;
-    watched    oid[];
     names      text[];
     problem    text;
     hint       text;
@@ -182,7 +130,6 @@ BEGIN
         RETURN problem;
     END IF;
     changes := conveyor.changed_parts(known.parts, conveyor.document_parts(definition.document_view));
-    watched := ARRAY(SELECT w.relation::oid FROM conveyor.watch w WHERE w.feed = definition.feed);
     names := definition.key;
     IF known.document_view = definition.document_view::oid THEN
         names := ARRAY(SELECT a.attname::text FROM unnest(known.key_numbers) WITH ORDINALITY AS k(attnum, number)
@@ -192,8 +139,7 @@ BEGIN
         IF changes IS NOT NULL OR known.trouble IS NOT NULL OR names <> definition.key THEN
             PERFORM conveyor.put_analysis(definition, names);
         END IF;
-        PERFORM conveyor.rederive(feed);
-        PERFORM conveyor.check_watched(feed, watched, definition.relations::oid[]);
+        PERFORM conveyor.follow_feed(feed);
         PERFORM conveyor.check_key_queries(feed);
         PERFORM conveyor.note_feed(feed);
         IF changes IS NOT NULL OR known.trouble IS NOT NULL THEN

@@ -22,7 +22,9 @@ BEGIN ATOMIC
       FROM conveyor.feed_definition f,
            LATERAL unnest(f.relations) AS r(relation)
      WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation)
-       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r.relation);
+       AND NOT EXISTS (SELECT FROM conveyor.watch w WHERE w.feed = f.feed AND w.relation = r.relation)
+       AND NOT (conveyor.ignored(f.options) && ARRAY[r.relation::text, (SELECT c.relname::text FROM pg_class c WHERE c.oid = r.relation),
+                                                     (SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) FROM pg_class c WHERE c.oid = r.relation)]);
 END;
 
 -- Does a unique index hold the columns apart, whatever is done? Not a partial one, nor one that lets NULLs through.

@@ -19,7 +19,7 @@ DECLARE
                                        'job_option', 'follow_lag', 'relation_rows', 'job_rate', 'job_held', 'key_of', 'assert_finished', 'wait_finished', 'wait_is_over'];
     -- Whoever operates. Those who make feeds and deliveries of their own need no more: ownership is checked inside.
     -- Targets are not here: where documents go, and with which secrets, is for a superuser to say or to grant.
-    operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch', 'adapt_feed', 'change_view',
+    operating CONSTANT text[] := ARRAY['create_feed', 'alter_feed', 'drop_feed', 'add_watch', 'drop_watch', 'derive_watches', 'explain_feed', 'adapt_feed', 'change_view',
                                        'create_delivery', 'alter_delivery', 'drop_delivery', 'pause_delivery', 'resume_delivery',
                                        'resync', 'resync_query', 'resync_all', 'rebuild', 'resume_rebuild', 'rollback_rebuild', 'pause_resync', 'resume_resync', 'cancel_resync',
                                        'retry_dead_letters', 'discard_dead_letters', 'confirm_epoch', 'tick',

@@ -224,8 +224,6 @@ CONVEYOR_FUNCTION(analyse_feed) {
   require_readable(view);
   require_column_types(view);
   ViewAnalysis analysis = analyse_view(view);
-  ListCell* cell;
-  foreach (cell, analysis.relations) require_capturable(lfirst_oid(cell));
   FeedKey key = determine_key(fcinfo, view, analysis);
 
   TupleDesc shape;

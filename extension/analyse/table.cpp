@@ -12,25 +12,30 @@ namespace conveyor {
 namespace {
 
 const char* obstacle(const Form_pg_class form, Oid relation) {
-  if (form->relpersistence == RELPERSISTENCE_TEMP) return "it is a temporary table, which one session sees only";
-  if (form->relpersistence == RELPERSISTENCE_UNLOGGED) return "it is an unlogged table, which a crash empties";
-  if (form->relkind == RELKIND_FOREIGN_TABLE) return "it is a foreign table, whose changes happen elsewhere";
-  if (form->relkind == RELKIND_MATVIEW) return "it is a materialized view, which changes by REFRESH only";
-  if (form->relkind == RELKIND_SEQUENCE) return "it is a sequence";
-  if (relation < FirstNormalObjectId || IsCatalogNamespace(form->relnamespace)) return "it is a system table";
+  if (form->relpersistence == RELPERSISTENCE_TEMP) return "is a temporary table, which one session sees only";
+  if (form->relpersistence == RELPERSISTENCE_UNLOGGED) return "is an unlogged table, which a crash empties";
+  if (form->relkind == RELKIND_FOREIGN_TABLE) return "is a foreign table, whose changes happen elsewhere";
+  if (form->relkind == RELKIND_MATVIEW) return "is a materialized view, which changes by REFRESH only";
+  if (form->relkind == RELKIND_SEQUENCE) return "is a sequence";
+  if (relation < FirstNormalObjectId || IsCatalogNamespace(form->relnamespace)) return "is a system table";
   return nullptr;
 }
 
 }  // namespace
 
-void require_capturable(Oid oid) {
+const char* capture_obstacle(Oid oid) {
   Relation relation = relation_open(oid, AccessShareLock);
-  if (const char* problem = obstacle(relation->rd_rel, oid); problem != nullptr)
+  const char* problem = obstacle(relation->rd_rel, oid);
+  relation_close(relation, NoLock);
+  return problem;
+}
+
+void require_capturable(Oid oid) {
+  if (const char* problem = capture_obstacle(oid); problem != nullptr)
     ereport(ERROR,
             (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("changes of \"%s\" cannot be captured", relation_name(oid)),
-             errdetail("A document is made of it, but %s.", problem),
+             errdetail("A document is made of it, but it %s.", problem),
              errhint("Keep what the documents need of it in an ordinary table, and let the view read that.")));
-  relation_close(relation, NoLock);
 }
 
 int primary_key(Oid oid, AttrNumber** columns) {

@@ -1,8 +1,10 @@
 // analyse_watch(relation, columns, documents, key_types, search_path): checks a key query and tells what it reads.
+#include "analyse/changed_shape.hpp"
 #include "analyse/table.hpp"
 #include "analyse/walker.hpp"
 #include "fetch/answer.hpp"
 #include "fetch/feed.hpp"
+#include "fetch/owner.hpp"
 
 extern "C" {
 #include "catalog/pg_collation.h"
@@ -72,34 +74,6 @@ bool collect(Node* node, void* context) {
   return expression_tree_walker(node, as_walker(collect), context);
 }
 
-TupleDesc shape_of_changed(Oid relation, char** columns, int count) {
-  TupleDesc shape = CreateTemplateTupleDesc(count);
-  for (int i = 0; i < count; i++) {
-    AttrNumber number = get_attnum(relation, columns[i]);
-    if (number <= 0)
-      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                      errmsg("table %s has no column \"%s\"", relation_name(relation), columns[i]),
-                      errhint("Name columns of the table whose changes matter.")));
-    Oid type;
-    int32 modifier;
-    Oid collation;
-    get_atttypetypmodcoll(relation, number, &type, &modifier, &collation);
-    TupleDescInitEntry(shape, static_cast<AttrNumber>(i + 1), columns[i], type, -1, 0);
-    TupleDescInitEntryCollation(shape, static_cast<AttrNumber>(i + 1), collation);
-  }
-  return shape;
-}
-
-QueryEnvironment* environment(TupleDesc shape) {
-  QueryEnvironment* environment = create_queryEnv();
-  EphemeralNamedRelation changed = static_cast<EphemeralNamedRelation>(palloc0(sizeof(EphemeralNamedRelationData)));
-  changed->md.name = pstrdup("changed");
-  changed->md.tupdesc = shape;
-  changed->md.enrtype = ENR_NAMED_TUPLESTORE;
-  register_ENR(environment, changed);
-  return environment;
-}
-
 Query* parse_documents(const char* documents, TupleDesc shape) {
   List* statements = raw_parser(documents, RAW_PARSE_DEFAULT);
   if (list_length(statements) != 1 || !IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
@@ -108,7 +82,8 @@ Query* parse_documents(const char* documents, TupleDesc shape) {
   // It becomes a sub-select, so nothing may follow it.
   const char* wrapped = psprintf("SELECT * FROM (\n%s\n) AS q", documents);
   statements = raw_parser(wrapped, RAW_PARSE_DEFAULT);
-  Query* outer = parse_analyze_fixedparams(linitial_node(RawStmt, statements), wrapped, nullptr, 0, environment(shape));
+  Query* outer = parse_analyze_fixedparams(linitial_node(RawStmt, statements), wrapped, nullptr, 0,
+                                           environment_with_changed(shape, 0));
   return linitial_node(RangeTblEntry, outer->rtable)->subquery;
 }
 
@@ -148,22 +123,14 @@ void require_arguments(FunctionCallInfo fcinfo) {
                       errmsg("relation, columns, documents and key types of a watch must not be null")));
 }
 
-void require_primary_key(Oid relation) {
-  AttrNumber* columns;
-  if (primary_key(relation, &columns) > 0) return;
-  ereport(ERROR,
-          (errcode(ERRCODE_INVALID_TABLE_DEFINITION), errmsg("table %s has no primary key", relation_name(relation)),
-           errhint("Run ALTER TABLE %s ADD PRIMARY KEY (...) first.", relation_name(relation))));
-}
-
-// The search path that the key query will run with.
+// With the settings and the search path that the key query will run with.
 Query* parse_in_path(FunctionCallInfo fcinfo, const char* documents, TupleDesc shape) {
   if (PG_NARGS() < 5 || PG_ARGISNULL(4)) return parse_documents(documents, shape);
-  int level = NewGUCNestLevel();
+  int level = settings_enter_pinned();
   set_config_option("search_path", text_to_cstring(PG_GETARG_TEXT_PP(4)), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
                     true, 0, false);
   Query* query = parse_documents(documents, shape);
-  AtEOXact_GUC(true, level);
+  settings_leave(level);
   return query;
 }
 
@@ -178,7 +145,6 @@ CONVEYOR_FUNCTION(analyse_watch) {
   if (get_rel_name(relation) == nullptr)
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
   require_capturable(relation);
-  require_primary_key(relation);
 
   References references = {};
   char** columns = key_arguments(fcinfo, 1, &references.columns);

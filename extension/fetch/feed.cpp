@@ -57,30 +57,6 @@ char* operator_name(Oid oid) {
   return name;
 }
 
-// Types whose equality is equality of texts: for the others two different ids may compare equal (citext, 1.0 and 1.00,
-// blank-padded and case-insensitive text).
-bool exact_type(Oid type) {
-  switch (type) {
-    case INT2OID:
-    case INT4OID:
-    case INT8OID:
-    case OIDOID:
-    case TEXTOID:
-    case VARCHAROID:
-    case NAMEOID:
-    case UUIDOID:
-    case DATEOID:
-    case TIMEOID:
-    case TIMESTAMPOID:
-    case TIMESTAMPTZOID:
-    case BOOLOID:
-    case BYTEAOID:
-      return true;
-    default:
-      return get_typtype(type) == TYPTYPE_ENUM;
-  }
-}
-
 Feed* read_row(const char* delivery) {
   Feed* feed = static_cast<Feed*>(palloc0(sizeof(Feed)));
   feed->delivery = pstrdup(delivery);
@@ -174,8 +150,30 @@ KeyColumn key_column_for(const char* purpose, const char* name, Oid type, const 
   key.equal = strategy(BTEqualStrategyNumber);
   key.greater_equal = strategy(BTGreaterEqualStrategyNumber);
   key.greater = strategy(BTGreaterStrategyNumber);
-  key.exact = exact_type(base);
+  key.exact = is_exact_type(base);
   return key;
+}
+
+bool is_exact_type(Oid type) {
+  switch (type) {
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case OIDOID:
+    case TEXTOID:
+    case VARCHAROID:
+    case NAMEOID:
+    case UUIDOID:
+    case DATEOID:
+    case TIMEOID:
+    case TIMESTAMPOID:
+    case TIMESTAMPTZOID:
+    case BOOLOID:
+    case BYTEAOID:
+      return true;
+    default:
+      return get_typtype(type) == TYPTYPE_ENUM;
+  }
 }
 
 Feed* feed_lookup(const char* delivery, Oid reader) {

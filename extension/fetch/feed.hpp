@@ -45,6 +45,10 @@ Oid function_owner(Oid function);
 // The name of a relation, qualified and quoted; NULL where it is gone.
 char* relation_name(Oid relation);
 
+// Base types whose equality is equality of texts: for the others two different ids may compare equal (citext, 1.0 and
+// 1.00, blank-padded and case-insensitive text).
+bool is_exact_type(Oid type);
+
 // Completes what SQL needs to know of a key column's type; an error for a type that cannot be a key.
 KeyColumn key_column(const char* name, Oid type);
 

@@ -69,9 +69,18 @@ const char* id_query(const Feed* feed, const WatchedCapture* pair) {
 
 TupleDesc changed_shape(const WatchedCapture* pair) {
   TupleDesc shape = CreateTemplateTupleDesc(pair->columns);
-  for (int i = 0; i < pair->columns; i++)
-    TupleDescInitEntry(shape, static_cast<AttrNumber>(i + 1), pair->names[i],
-                       pair->capture->definition->columns[pair->mapping[i]].type, -1, 0);
+  for (int i = 0; i < pair->columns; i++) {
+    auto number = static_cast<AttrNumber>(i + 1);
+    TupleDescInitEntry(shape, number, pair->names[i], pair->capture->definition->columns[pair->mapping[i]].type, -1, 0);
+    // Comparisons in the key query mean what they mean with the table's own column.
+    AttrNumber own = get_attnum(pair->relation, pair->names[i]);
+    if (own == InvalidAttrNumber) continue;
+    Oid type;
+    int32 modifier;
+    Oid collation;
+    get_atttypetypmodcoll(pair->relation, own, &type, &modifier, &collation);
+    TupleDescInitEntryCollation(shape, number, collation);
+  }
   return shape;
 }
 

@@ -50,24 +50,14 @@ INSERT INTO shop.items (order_id, product, quantity, price)
 SELECT setval(pg_get_serial_sequence('shop.orders', 'id'), 100000);
 """
 
-# What leads from a changed row to its documents; the root needs its own like every table.
-WATCHES = {
-    "shop.orders": ("{id,customer_id,status,total,placed_at,attributes}", "SELECT id FROM changed"),
-    "shop.customers": ("{id,name,city}", "SELECT o.id FROM changed c JOIN shop.orders o ON o.customer_id = c.id"),
-    "shop.items": ("{id,order_id,product,quantity,price}", "SELECT order_id FROM changed"),
-}
-
-
 def create(connection):
     with connection.cursor() as cursor:
         cursor.execute(SCHEMA)
         cursor.execute(FILL)
 
 
-def create_feed(database, feed="orders", watches=None):
+def create_feed(database, feed="orders"):
     database.sql("SELECT conveyor.create_feed(%s, 'shop.order_document')", feed)
-    for relation, (columns, documents) in (watches or WATCHES).items():
-        database.sql("SELECT conveyor.add_watch(%s, %s::text::regclass, %s::text[], %s)", feed, relation, columns, documents)
 
 
 def create_delivery(database, search, alias, name="orders_to_search", feed="orders", target="search", options=None, view="shop.order_document", key=("id",)):

@@ -84,7 +84,7 @@ SELECT * FROM conveyor.audit();
 SELECT conveyor.install_capture('audited'::regclass) IS NOT NULL AS installed;
 ALTER EVENT TRIGGER conveyor_capture_on_ddl ENABLE ALWAYS;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'audited'::regclass;
--- The table is exchanged for another of its name.
+-- The table is exchanged for another of its name; the view comes to read that, and the feed follows.
 ALTER TABLE audited RENAME TO audited_old;
 CREATE TABLE audited (id int PRIMARY KEY, v text);
 CREATE OR REPLACE VIEW note_document AS SELECT n.id, n.body FROM note n WHERE EXISTS (SELECT FROM audited a WHERE a.id = n.id);

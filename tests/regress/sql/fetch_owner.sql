@@ -17,7 +17,7 @@ CREATE FUNCTION path() RETURNS text LANGUAGE sql STABLE AS $$SELECT current_sett
 CREATE TABLE secret (id int PRIMARY KEY, at timestamptz, day date, took interval, ratio float8, bytes bytea);
 INSERT INTO secret VALUES (1, '2026-03-04 05:06:07+02', '2026-03-04', '1 day 02:00', 0.1::float8 + 0.2::float8, '\x00ff');
 CREATE VIEW secret_document AS SELECT secret.*, at::text AS at_text, day::text AS day_text, took::text AS took_text, bytes::text AS bytes_text, who(), path() FROM secret;
-SELECT conveyor.create_feed('owner', 'secret_document');
+SELECT conveyor.create_feed('owner', 'secret_document', options => '{"ignore": ["who", "path"]}');
 SELECT conveyor.create_delivery('owner', 'owner', 'owner');
 RESET SESSION AUTHORIZATION;
 
@@ -56,12 +56,12 @@ ALTER TABLE guarded FORCE ROW LEVEL SECURITY;
 -- nor may the view's functions act as the agent, or escape from the restriction
 CREATE FUNCTION escape() RETURNS int LANGUAGE plpgsql AS $$BEGIN SET ROLE regress_fetch_agent; RETURN 1; END$$;
 CREATE VIEW escape_document AS SELECT id, escape() FROM secret;
-SELECT conveyor.create_feed('escape', 'escape_document');
+SELECT conveyor.create_feed('escape', 'escape_document', options => '{"ignore": ["escape"]}');
 SELECT conveyor.create_delivery('escape', 'escape', 'owner');
 -- or leave something behind in the session
 CREATE FUNCTION plant() RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'PREPARE planted AS SELECT 1'; RETURN 1; END$$;
 CREATE VIEW plant_document AS SELECT id, plant() FROM secret;
-SELECT conveyor.create_feed('plant', 'plant_document');
+SELECT conveyor.create_feed('plant', 'plant_document', options => '{"ignore": ["plant"]}');
 SELECT conveyor.create_delivery('plant', 'plant', 'owner');
 RESET SESSION AUTHORIZATION;
 

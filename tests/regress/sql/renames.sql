@@ -33,7 +33,7 @@ ALTER TABLE chapter RENAME "of""book" TO isbn;
 UPDATE chapter SET pages = 2;
 BEGIN READ ONLY; SELECT * FROM test.window(); COMMIT;
 SELECT test.move();
--- The root's watch is about every column of its table: a new one is compared at once, one that goes is forgotten.
+-- What the view does not use is not compared.
 ALTER TABLE book ADD shelf int;
 ALTER TABLE book DROP unread;
 UPDATE book SET shelf = 7 WHERE edition = 2;
