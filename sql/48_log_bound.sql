@@ -3,7 +3,7 @@
 -- moving are made stale: they alone will compare (a job: copy again), once they go on. Jobs: 87_follow.sql.
 
 CREATE FUNCTION conveyor.log_is_tight() RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

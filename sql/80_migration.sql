@@ -119,6 +119,20 @@ CREATE TABLE conveyor.job_state (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE conveyor.job_state IS 'where each job stands; read it as the view job_status';
 
+-- A window of changes that is under way: of a job that follows its source, in as many transactions as it has slices. The cursor
+-- moves when it is over.
+CREATE TABLE conveyor.job_window (
+    id          int PRIMARY KEY REFERENCES conveyor.job_definition (id) ON DELETE CASCADE,
+    began       pg_snapshot NOT NULL,             -- the job's cursor; when that is another one, the row is of no use any more
+    ended       pg_snapshot NOT NULL,             -- the cursor afterwards
+    pass        text NOT NULL CHECK (pass IN ('both', 'gone', 'batch')), -- what is done with the keys: both statements, delete_statement, statement
+    place       bigint[] CHECK (cardinality(place) = 5), -- how far the pass is: segment, its file, block and item of a row, bytes of its entries; NULL: at the beginning
+    keys        bigint NOT NULL,                  -- applied
+    seen        bigint NOT NULL,                  -- the changes that they were captured as
+    incomplete  text                              -- why the log does not tell everything
+) WITH (fillfactor = 50);
+COMMENT ON TABLE conveyor.job_window IS 'how far each job is with the changes of its source that it is about to apply';
+
 -- What a worker has done: counted apart, so that the workers of a job do not wait for each other. Worker 0 runs the list.
 CREATE TABLE conveyor.job_worker (
     id          int REFERENCES conveyor.job_definition (id) ON DELETE CASCADE,

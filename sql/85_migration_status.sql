@@ -78,7 +78,8 @@ SELECT j.migration,
        s.started_at,
        greatest(s.updated_at, w.updated_at) AS updated_at,
        s.finished_at,
-       (SELECT l.lag FROM conveyor.follow_lag(j.id) AS l) AS lag
+       l.lag,
+       l.changes AS pending
   FROM conveyor.job_definition j
   LEFT JOIN conveyor.migration_state m USING (migration)
   LEFT JOIN conveyor.job_state s USING (id)
@@ -91,9 +92,10 @@ SELECT j.migration,
                                  WHEN s.started_at IS NOT NULL THEN greatest(s.rows_total, CASE WHEN s.rows_total IS NOT NULL THEN w.rows_done END)
                                  WHEN NOT j.options ? 'where' THEN conveyor.relation_rows(j.source) END AS rows_total,
                             CASE WHEN m.state IN ('running', 'finishing') AND s.state = 'running' THEN conveyor.job_rate(j.id) END AS rows_per_second) AS f
+ CROSS JOIN LATERAL conveyor.follow_lag(j.id) AS l
  ORDER BY j.migration, j.list, j.id;
 COMMENT ON VIEW conveyor.job_status IS
-    'how every job fares; eta is the time left at the rate of the last minute, throttle what holds it, warning what will hurt, lag the age of the oldest change of its source that it has still to apply';
+    'how every job fares; eta is the time left at the rate of the last minute, throttle what holds it, warning what will hurt, lag the age of the oldest change of its source that it has still to apply, pending how many there are';
 
 CREATE VIEW conveyor.migration_status AS
 SELECT m.migration,

@@ -94,7 +94,7 @@ COMMENT ON FUNCTION conveyor.release_captures() IS 'take capture triggers off ta
 -- The change log cannot tell everything (it was full, the table was truncated or changed unseen): the copy is made again, beside
 -- the windows. It overwrites what it finds, but rows that are gone from the source stay in the target.
 --   cursor  where the windows go on
--- Tables touched: job_state, job_range, job_worker, dead_row_store, journal_entry.
+-- Tables touched: job_state, job_range, job_window, job_worker, dead_row_store, journal_entry.
 CREATE FUNCTION conveyor.follow_recopy(job int, reason text, cursor pg_snapshot) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -109,6 +109,7 @@ BEGIN
            warning = format('the copy is made again: %s', reason), updated_at = clock_timestamp()
      WHERE s.id = follow_recopy.job;
     DELETE FROM conveyor.job_range r WHERE r.id = follow_recopy.job;
+    DELETE FROM conveyor.job_window w WHERE w.id = follow_recopy.job;
     DELETE FROM conveyor.dead_row_store d WHERE d.id = follow_recopy.job;
     UPDATE conveyor.job_worker w SET rows_done = 0, updated_at = clock_timestamp() WHERE w.id = follow_recopy.job;
     PERFORM conveyor.write_journal('copy again', format('%s.%s', definition.migration, definition.job), reason);
@@ -171,8 +172,10 @@ BEGIN
 END
 $$;
 
--- What a window needs to know of its job, beside what batches need.
-CREATE FUNCTION conveyor.follow_state(job int, OUT cursor pg_snapshot, OUT captures int[], OUT delete_statement text, OUT dead_rows boolean)
+-- What a window needs to know of its job, beside what batches need; and how far the one is that is under way. The columns are
+-- read by number (extension/follow/window.cpp).
+CREATE FUNCTION conveyor.follow_state(job int, OUT cursor pg_snapshot, OUT captures int[], OUT delete_statement text, OUT dead_rows boolean,
+                                      OUT ended pg_snapshot, OUT pass text, OUT place bigint[], OUT keys bigint, OUT seen bigint, OUT incomplete text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -181,9 +184,10 @@ DECLARE
 BEGIN
     PERFORM conveyor.check_owner_session(definition.migration);
     SELECT s.cursor, conveyor.job_captures(s.id), definition.options ->> 'delete_statement',
-           EXISTS (SELECT FROM conveyor.dead_row_store d WHERE d.id = s.id)
-      INTO cursor, captures, delete_statement, dead_rows
-      FROM conveyor.job_state s WHERE s.id = follow_state.job;
+           EXISTS (SELECT FROM conveyor.dead_row_store d WHERE d.id = s.id), w.ended, w.pass, w.place, w.keys, w.seen, w.incomplete
+      INTO cursor, captures, delete_statement, dead_rows, ended, pass, place, keys, seen, incomplete
+      FROM conveyor.job_state s LEFT JOIN conveyor.job_window w ON w.id = s.id AND w.began::text = s.cursor::text
+     WHERE s.id = follow_state.job;
     IF cursor IS NULL THEN
         RAISE EXCEPTION 'job "%" of migration "%" does not follow its source', definition.job, definition.migration
             USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -193,31 +197,113 @@ BEGIN
 END
 $$;
 
--- A window ends: the cursor moves from where the window began to its end, in the transaction that has applied it. Where the log
--- could not tell everything the copy begins anew. An empty window is written down only now and then, and only if the log has rows
--- of others that the cursor would hold.
--- Tables touched: job_state; with `incomplete` those of follow_recopy().
-CREATE FUNCTION conveyor.follow_done(job int, began pg_snapshot, ended pg_snapshot, keys bigint, incomplete text) RETURNS void
+-- Where the cursor is not where a window began, another session has moved it.
+CREATE FUNCTION conveyor.lost_cursor(job int) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'another session has moved the cursor of job "%", or ended it', (conveyor.find_job(job)).job
+        USING ERRCODE = 'serialization_failure', HINT = 'What was applied is rolled back; the next window begins where the cursor is.';
+END
+$$;
+
+-- A slice is applied, in this transaction: what it was goes against the rate, and who waits behind it is counted while it holds
+-- its locks. Beside a copy it is batches of the copy that wait. Tables touched: job_state, job_worker.
+CREATE FUNCTION conveyor.follow_applied(job int, keys bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pace CONSTANT numeric := conveyor.job_option(job, 'rate');
+BEGIN
+    IF pace > 0 THEN
+        UPDATE conveyor.job_state s SET free_at = conveyor.rate_free_at(clock_timestamp(), s.free_at, pace, keys) WHERE s.id = follow_applied.job;
+    END IF;
+    IF keys > 0 AND EXISTS (SELECT FROM conveyor.job_state s WHERE s.id = follow_applied.job AND s.state = 'following') THEN
+        PERFORM conveyor.note_waiters(job, 0);
+    END IF;
+END
+$$;
+
+-- A slice is applied, and the window has further ones: where it is now. Tables touched: job_window, job_state, job_worker.
+CREATE FUNCTION conveyor.follow_checkpoint(job int, began pg_snapshot, ended pg_snapshot, pass text, place bigint[], keys bigint, seen bigint, incomplete text,
+                                           latest_keys bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM conveyor.check_job_owner(job);
+    UPDATE conveyor.job_state s SET followed_at = clock_timestamp(), updated_at = clock_timestamp()
+     WHERE s.id = job AND s.cursor::text = began::text AND s.state IN ('planned', 'running', 'following');
+    IF NOT FOUND THEN
+        PERFORM conveyor.lost_cursor(job);
+    END IF;
+    INSERT INTO conveyor.job_window AS w (id, began, ended, pass, place, keys, seen, incomplete)
+    VALUES (job, began, ended, pass, place, keys, seen, incomplete)
+    ON CONFLICT ON CONSTRAINT job_window_pkey DO UPDATE
+       SET began = excluded.began, ended = excluded.ended, pass = excluded.pass, place = excluded.place, keys = excluded.keys, seen = excluded.seen,
+           incomplete = excluded.incomplete;
+    PERFORM conveyor.follow_applied(job, latest_keys);
+END
+$$;
+
+-- A window ends: the cursor moves from where the window began to its end, in the transaction that has applied the last of it. Where
+-- the log could not tell everything the copy begins anew. An empty window is written down only now and then, and only if the log
+-- has rows of others that the cursor would hold.
+-- Tables touched: job_state, job_window, job_worker; with `incomplete` those of follow_recopy().
+CREATE FUNCTION conveyor.follow_done(job int, began pg_snapshot, ended pg_snapshot, keys bigint, incomplete text, latest_keys bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM conveyor.check_job_owner(job);
-    IF keys = 0 AND incomplete IS NULL
+    IF keys = 0 AND incomplete IS NULL AND NOT EXISTS (SELECT FROM conveyor.job_window w WHERE w.id = follow_done.job)
        AND (EXISTS (SELECT FROM conveyor.job_state s WHERE s.id = follow_done.job AND s.followed_at > clock_timestamp() - interval '10 s')
             OR NOT conveyor.log_has_pending(began, NULL)) THEN
         RETURN;
     END IF;
     UPDATE conveyor.job_state s
-       SET cursor = ended, followed_at = clock_timestamp(), updated_at = clock_timestamp()
+       SET cursor = follow_done.ended, followed_at = clock_timestamp(), updated_at = clock_timestamp()
      WHERE s.id = follow_done.job AND s.cursor::text = began::text AND s.state IN ('planned', 'running', 'following');
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'another session has moved the cursor of job "%", or ended it', (conveyor.find_job(job)).job
-            USING ERRCODE = 'serialization_failure', HINT = 'The window is rolled back; the next one begins where the cursor is.';
+        PERFORM conveyor.lost_cursor(job);
     END IF;
+    DELETE FROM conveyor.job_window w WHERE w.id = follow_done.job;
+    PERFORM conveyor.follow_applied(job, latest_keys);
     IF incomplete IS NOT NULL THEN
         PERFORM conveyor.follow_recopy(job, incomplete, ended);
     END IF;
+END
+$$;
+
+-- A slice failed for a reason that may pass. Tables touched: job_state, job_worker.
+CREATE FUNCTION conveyor.follow_put_off(job int, error text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM conveyor.check_job_owner(job);
+    UPDATE conveyor.job_state s SET last_error = error, updated_at = clock_timestamp() WHERE s.id = follow_put_off.job;
+    PERFORM conveyor.count_batch(job, 0, 0, 0, 1, NULL);
+END
+$$;
+
+-- What a follower asks before a slice: why must this job wait? NULL: it need not. Where the change log is nearly full nothing holds
+-- it: the copy would have to be made again, which costs more. Runs with the caller's rights, as job_throttle().
+CREATE FUNCTION conveyor.follow_throttle(job int) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reason text := conveyor.job_throttle(job);
+BEGIN
+    IF reason IS NOT NULL AND conveyor.log_is_tight() THEN
+        PERFORM conveyor.note_throttle(job, NULL);
+        RETURN NULL;
+    END IF;
+    RETURN reason;
 END
 $$;
 
@@ -251,25 +337,31 @@ BEGIN
 END
 $$;
 
--- follow_window
---   most_keys  how many keys are given to the job's statement at a time
--- Returns how many keys there were. Locks the job's window lock exclusively until the end of the transaction.
--- Tables touched: whatever the job's statements touch; job_state, dead_row_store.
+-- follow_window: all that has changed up to now. follow_slice: a part of it, of the window that is under way, or of a new one.
+--   most_keys  how many keys are given to the job's statement at a time; not more than max_batch_size
+-- follow_window returns how many keys there were, follow_slice whether the window has more of them. Both lock the job's window lock
+-- exclusively until the end of the transaction, before they read.
+-- Tables touched: whatever the job's statements touch; job_state, job_window, dead_row_store.
 CREATE FUNCTION conveyor.follow_window(job int, most_keys int DEFAULT 10000) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'conveyor_follow_window';
 COMMENT ON FUNCTION conveyor.follow_window(int, int) IS
     'apply what has changed in a job''s source since its cursor, in the caller''s transaction; returns how many keys';
+CREATE FUNCTION conveyor.follow_slice(job int, most_keys int DEFAULT 10000) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'conveyor_follow_slice';
+COMMENT ON FUNCTION conveyor.follow_slice(int, int) IS
+    'apply a part of what has changed in a job''s source, in the caller''s transaction; returns whether its window has more';
 
--- What a follower does next: `window`, `nothing`, or `leave` where the job is not to be followed any more. `copying`: beside the copy.
--- Now and then also a window beyond whose cursor the log has only rows of others, which the cursor would hold.
-CREATE FUNCTION conveyor.follow_next(job int, OUT verdict text, OUT copying boolean)
+-- What a follower does next: a `slice`, `nothing`, `wait` for so many ms, or `leave` where the job is not to be followed any more.
+-- `copying`: beside the copy, which then is what waits for the rate. Now and then also a window beyond whose cursor the log has only
+-- rows of others, which the cursor would hold.
+CREATE FUNCTION conveyor.follow_next(job int, OUT verdict text, OUT copying boolean, OUT wait bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     state record;
 BEGIN
-    SELECT s.cursor, s.state, s.followed_at, j.migration, m.state AS of_migration INTO state
+    SELECT s.cursor, s.state, s.followed_at, s.free_at, j.migration, m.state AS of_migration INTO state
       FROM conveyor.job_definition j JOIN conveyor.job_state s USING (id) JOIN conveyor.migration_state m USING (migration)
      WHERE j.id = follow_next.job AND s.cursor IS NOT NULL AND s.state IN ('planned', 'running', 'following') AND m.state IN ('running', 'finishing');
     IF NOT FOUND THEN
@@ -286,6 +378,10 @@ BEGIN
     END IF;
     verdict := CASE WHEN conveyor.log_has_pending(state.cursor, conveyor.job_captures(job))
                          OR state.followed_at < clock_timestamp() - interval '10 s' AND conveyor.log_has_pending(state.cursor, NULL)
-                    THEN 'window' ELSE 'nothing' END;
+                    THEN 'slice' ELSE 'nothing' END;
+    IF verdict = 'slice' AND NOT copying AND state.free_at > clock_timestamp() THEN
+        verdict := 'wait';
+        wait := greatest(least(ceil(extract(epoch FROM state.free_at - clock_timestamp()) * 1000), 1000), 1);
+    END IF;
 END
 $$;

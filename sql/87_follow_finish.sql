@@ -87,8 +87,8 @@ BEGIN
 END
 $$;
 
--- What is there is applied, of all jobs that follow, in this transaction. Runs with the caller's rights.
-CREATE FUNCTION conveyor.finish_round(migration text) RETURNS bigint
+-- What is left is applied, of all jobs that follow, in this transaction. Runs with the caller's rights.
+CREATE FUNCTION conveyor.finish_rest(migration text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -194,6 +194,8 @@ $$;
 --   accept_dead_rows  leave rows behind for which the statement fails
 -- Catches up with the sources in rounds, until a round is short; then, in one transaction, locks them, applies what is left, runs the
 -- cutover and marks the migration finished. When that fails everything is as it was, the migration runs on, and it can be called again.
+-- A round is one window of each job, slice by slice, each committed. Only a window that began in it says how far the writers are
+-- ahead: one that is under way ends first.
 -- No SET clause: it commits. So every name is qualified.
 CREATE PROCEDURE conveyor.finish_migration(migration text, cutover text DEFAULT NULL, lock_timeout interval DEFAULT '2 s', accept_dead_rows boolean DEFAULT false)
     LANGUAGE plpgsql
@@ -205,37 +207,47 @@ DECLARE
     locked timestamptz;
     round int := 0;
     failed boolean := false;
+    more boolean;
+    follower int;
     f_state text; f_message text; f_detail text; f_hint text; f_context text;
 BEGIN
     IF NOT conveyor.finish_begin(migration, accept_dead_rows) THEN
         RETURN;
     END IF;
     COMMIT;
+    <<catch_up>>
     LOOP
-        began := pg_catalog.clock_timestamp();
-        BEGIN
-            PERFORM conveyor.finish_round(migration);
-            IF round OPERATOR(pg_catalog.=) most THEN
-                RAISE EXCEPTION 'could not catch up with the writers in % rounds', most
-                    USING ERRCODE = 'program_limit_exceeded',
-                          DETAIL = pg_catalog.format('The last one took %s.', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began),
-                          HINT = 'Call it when fewer rows are written, or make the job''s statement faster.';
-            END IF;
-        EXCEPTION WHEN query_canceled OR OTHERS THEN
-            GET STACKED DIAGNOSTICS f_state = RETURNED_SQLSTATE, f_message = MESSAGE_TEXT, f_detail = PG_EXCEPTION_DETAIL, f_hint = PG_EXCEPTION_HINT,
-                                    f_context = PG_EXCEPTION_CONTEXT;
-            failed := true;
-        END;
-        COMMIT;
+        FOR window_of_round IN 1 .. 2 LOOP
+            began := pg_catalog.clock_timestamp();
+            FOREACH follower IN ARRAY ARRAY(SELECT f.job FROM conveyor.followers(migration) AS f) LOOP
+                LOOP
+                    BEGIN
+                        more := conveyor.follow_slice(follower);
+                        IF round OPERATOR(pg_catalog.=) most THEN
+                            RAISE EXCEPTION 'could not catch up with the writers in % rounds', most
+                                USING ERRCODE = 'program_limit_exceeded',
+                                      HINT = 'Call it when fewer rows are written, or make the job''s statement faster.';
+                        END IF;
+                    EXCEPTION WHEN query_canceled OR OTHERS THEN
+                        GET STACKED DIAGNOSTICS f_state = RETURNED_SQLSTATE, f_message = MESSAGE_TEXT, f_detail = PG_EXCEPTION_DETAIL, f_hint = PG_EXCEPTION_HINT,
+                                                f_context = PG_EXCEPTION_CONTEXT;
+                        failed := true;
+                    END;
+                    COMMIT;
+                    EXIT catch_up WHEN failed;
+                    EXIT WHEN NOT more;
+                END LOOP;
+            END LOOP;
+        END LOOP;
         round := round OPERATOR(pg_catalog.+) 1;
-        EXIT WHEN failed OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began OPERATOR(pg_catalog.<) short;
+        EXIT WHEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began OPERATOR(pg_catalog.<) short;
     END LOOP;
 
     IF NOT failed THEN
         BEGIN
             PERFORM conveyor.finish_lock(migration, lock_timeout);
             locked := pg_catalog.clock_timestamp();
-            PERFORM conveyor.finish_round(migration);
+            PERFORM conveyor.finish_rest(migration);
             IF cutover IS NOT NULL THEN
                 EXECUTE cutover;
             END IF;

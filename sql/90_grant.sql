@@ -35,8 +35,9 @@ DECLARE
                                        'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows',
                                        'run_migration', 'run_begin', 'run_next', 'run_batch'];
     -- The same for jobs that follow their source, their end, and the comparison of both sides.
-    following CONSTANT text[] := ARRAY['check_owner_session', 'follow_begin', 'follow_start', 'follow_next', 'follow_window', 'follow_state', 'follow_done', 'follow_dead_row', 'follow_alive',
-                                       'followers', 'capture_members', 'release_captures', 'first_job', 'finish_begin', 'finish_round', 'finish_lock', 'finish_done',
+    following CONSTANT text[] := ARRAY['check_owner_session', 'follow_begin', 'follow_start', 'follow_next', 'follow_window', 'follow_slice', 'follow_state', 'follow_checkpoint', 'follow_done',
+                                       'follow_dead_row', 'follow_alive', 'follow_put_off', 'follow_throttle', 'log_is_tight',
+                                       'followers', 'capture_members', 'release_captures', 'first_job', 'finish_begin', 'finish_rest', 'finish_lock', 'finish_done',
                                        'finish_give_up', 'finish_leave', 'analyse_target', 'verify_begin', 'verify_range', 'verify_end', 'comparison_of', 'comparison_range',
                                        'comparison_texts', 'comparison_end_sql', 'comparison_hash_sql', 'comparison_list_sql', 'difference_of', 'comes_before', 'compare',
                                        'job_pending', 'apply_keys', 'repair_begin'];

@@ -44,16 +44,25 @@ void forget_dead_rows(const Follower& follower, const Keys& keys) {
             parameters);
 }
 
+// Is it these keys that are to blame?
+bool is_theirs(const Follower& follower, const Keys& keys, const ErrorData* error) {
+  migrate::Failure failure = migrate::classify(unpack_sql_state(error->sqlerrcode));
+  return failure == migrate::Failure::data ||
+         (failure == migrate::Failure::transient && follower.last_time && keys.count == 1);
+}
+
 // Halves what fails until it is one key.
 void bisect(const Follower& follower, Step step, const Keys& keys) {
   CHECK_FOR_INTERRUPTS();
   MemoryContext caller = CurrentMemoryContext;
   MemoryContext work = AllocSetContextCreate(caller, "pg_conveyor keys applied", ALLOCSET_DEFAULT_SIZES);
   MemoryContextSwitchTo(work);
-  ErrorData* error = migrate::attempt(migrate::foreground_session(), [&] { run_step(follower, step, keys); });
+  ErrorData* error = migrate::attempt(migrate::foreground_session(), [&] {
+    migrate::timer_start(static_cast<long>(follower.job->statement_timeout));
+    run_step(follower, step, keys);
+  });
   if (error != nullptr) {
-    bool of_data = migrate::classify(unpack_sql_state(error->sqlerrcode)) == migrate::Failure::data;
-    if (!of_data || (keys.count == 1 && follower.job->stop_on_error)) ReThrowError(error);
+    if (!is_theirs(follower, keys, error) || (keys.count == 1 && follower.job->stop_on_error)) ReThrowError(error);
     if (keys.count == 1) keep_dead_row(follower, keys, error);
   }
   MemoryContextSwitchTo(caller);
@@ -69,7 +78,7 @@ void bisect(const Follower& follower, Step step, const Keys& keys) {
 void retry_key(const migrate::Job* job, char** texts) {
   migrate::Parameters parameters;
   migrate::Row row = migrate::ask("SELECT conveyor.job_option($1, 'delete_statement')", parameters.integer(job->id));
-  Follower follower = {job, row.string(1), false};
+  Follower follower = {job, row.string(1), false, false};
   HeapTuple tuple;
   Keys key = {key_shape(job), &tuple, 1};
   tuple = key_from_texts(job, key.shape, texts);

@@ -10,6 +10,7 @@ struct Follower {
   const migrate::Job* job;
   const char* delete_statement;  // NULL: rows that are gone from the source stay in the target
   bool dead_rows;                // it has some: keys that are applied may be among them
+  bool last_time;                // a single key that fails for a reason that might pass is a dead row, too
 };
 
 enum class Step {
@@ -20,8 +21,8 @@ enum class Step {
 // Both steps for the key of a dead row, whose row may be gone by now; any error is the caller's.
 void retry_key(const migrate::Job* job, char** texts);
 
-// Runs one step for these keys. Keys for which it fails because of their data become dead rows, unless the job is to
-// stop by the first one; any other error is the caller's.
+// Runs one step for these keys, within the job's statement_timeout. Keys for which it fails because of their data
+// become dead rows, unless the job is to stop by the first one; any other error is the caller's.
 void apply(const Follower& follower, Step step, const Keys& keys);
 
 }  // namespace conveyor::follow

@@ -26,6 +26,12 @@ struct Changes {
   Watches captures;  // as for a feed's window, without watches
   Projection* projections;
   LogScan* scan;
+  // The row being read: its entries from reader.at on are still to come.
+  LogRow row;
+  WindowCapture* capture;  // NULL: none
+  EntryReader reader;
+  ChangesPlace place;
+  int64 seen;
   bool exhausted;
   const char* incomplete;
 };
@@ -68,25 +74,42 @@ uint64 entries(const Changes* changes) {
   return count;
 }
 
-// Collects distinct entries until there are enough for a slice.
+// The next row, from its entry at `bytes` on; false at the end.
+bool next_row(Changes* changes, int32 bytes) {
+  changes->capture = nullptr;
+  if (!log_scan_next(changes->scan, &changes->row)) return false;
+  const LogRow& row = changes->row;
+  changes->place = {log_scan_place(changes->scan), row.length};
+  if (row.kind != LogKind::keys) {
+    note_signal(changes, row);
+    return true;
+  }
+  WindowCapture* capture = watches_capture(&changes->captures, row.capture);
+  if (capture == nullptr) return true;
+  if (changes->projections[capture - changes->captures.capture].other_type)
+    incomplete(changes, psprintf("a key column of %s has changed its type", changes->job->source_name));
+  if (!capture->used) return true;
+  changes->capture = capture;
+  changes->reader = read_entries(capture->definition, row.entries + bytes, row.length - bytes);
+  return true;
+}
+
+// Collects distinct entries until there are enough for a slice. It may end in the middle of a row, which can have
+// thousands.
 void collect(Changes* changes) {
-  while (entries(changes) < static_cast<uint64>(changes->most) &&
+  auto most = static_cast<uint64>(changes->most);
+  while (entries(changes) < most &&
          slice_memory(&changes->captures) < static_cast<Size>(settings.window_memory) * 1024) {
     CHECK_FOR_INTERRUPTS();
-    LogRow row;
-    if (!log_scan_next(changes->scan, &row)) {
-      changes->exhausted = true;
-      return;
-    }
-    if (row.kind != LogKind::keys) {
-      note_signal(changes, row);
+    if (changes->capture == nullptr) {
+      changes->exhausted = !next_row(changes, 0);
+      if (changes->exhausted) return;
       continue;
     }
-    WindowCapture* capture = watches_capture(&changes->captures, row.capture);
-    if (capture == nullptr) continue;
-    if (capture->used) coalesce(capture, row.entries, row.length);
-    if (changes->projections[capture - changes->captures.capture].other_type)
-      incomplete(changes, psprintf("a key column of %s has changed its type", changes->job->source_name));
+    uint64 others = entries(changes) - changes->capture->entries.count;
+    changes->seen += coalesce_some(changes->capture, &changes->reader, most - others);
+    changes->place.bytes = static_cast<int32>(changes->reader.at - changes->row.entries);
+    if (changes->reader.at == changes->reader.end) changes->capture = nullptr;
   }
 }
 
@@ -163,6 +186,17 @@ Changes* changes_open(const migrate::Job* job, const int32* captures, int ncaptu
   MemoryContextSwitchTo(caller);
   return changes;
 }
+
+void changes_go_on(Changes* changes, const ChangesPlace& place, const PgSnapshot* end) {
+  log_scan_until(changes->scan, end);
+  changes->place = place;
+  if (!OidIsValid(place.row.segment) || !log_scan_go(changes->scan, place.row)) return;
+  next_row(changes, place.bytes);
+}
+
+ChangesPlace changes_place(const Changes* changes) { return changes->place; }
+
+int64 changes_seen(const Changes* changes) { return changes->seen; }
 
 Keys changes_next(Changes* changes) {
   Keys keys = {changes->shape, nullptr, 0};

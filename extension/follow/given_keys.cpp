@@ -54,7 +54,7 @@ CONVEYOR_FUNCTION(apply_keys) {
   const migrate::Job* job = job_argument(fcinfo, 0);
   migrate::Parameters parameters;
   migrate::Row row = migrate::ask("SELECT conveyor.repair_begin($1)", parameters.integer(job->id));
-  Follower follower = {job, row.string(1), true};
+  Follower follower = {job, row.string(1), true, false};
   Keys keys = keys_argument(fcinfo, 1, job);
   int level = NewGUCNestLevel();
   set_config_option("search_path", with_temporary_last(job->search_path), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,

@@ -1,17 +1,19 @@
-// How long a follower rests between two windows. Pure.
+// How long a follower rests between two slices of windows. Pure.
 #pragma once
 
 #include <algorithm>
 
 namespace conveyor::follow {
 
-// Milliseconds. A window keeps the copy's batches out, and waits for those under way: beside a copy it takes a fifth of
-// the time at most, and comes about once a second; afterwards half of it. With nothing to do the rests grow, so that an
-// idle source costs next to nothing, and stay short enough that nobody notices.
+// Milliseconds. A slice keeps the copy's batches out, and waits for those under way: beside a copy it takes a fifth of
+// the time at most, and a window begins about once a second; afterwards half of it, but for a window of several slices,
+// which is behind. With nothing to do the rests grow, so that an idle source costs next to nothing, and stay short
+// enough that nobody notices.
 class Pace {
  public:
-  long after_window(bool copying, long took) {
+  long after_slice(bool copying, bool more, long took) {
     idle_ = kShortest;
+    if (more) return copying ? std::min(4 * took, kLongest) : 0;
     return copying ? std::clamp(4 * took, kBesideCopy, kLongest) : std::clamp(took, kShortest, kLongest);
   }
   long after_nothing() {

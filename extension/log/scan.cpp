@@ -27,11 +27,13 @@ struct LogScan {
   Snapshot snapshot;
   const PgSnapshot* cursor;  // null: everything
   uint64 xmin;               // transactions below it are inside the cursor
+  const PgSnapshot* end;     // null: all that the snapshot sees
   int32* captures;           // ascending; null: all
   int ncaptures;
   Segments* segments;
   int segment;  // the one being read; -1 before the first
-  BlockNumber block, blocks;
+  Oid file;
+  BlockNumber block, blocks;  // `block`: the one to be read next
   uint64 pages;
   BufferAccessStrategy strategy;
 
@@ -57,16 +59,18 @@ LogScan* new_scan(Snapshot snapshot, uint64 xmin) {
   return scan;
 }
 
+PgSnapshot* copy_of(const PgSnapshot* snapshot) {
+  auto* copy = static_cast<PgSnapshot*>(palloc(VARSIZE(snapshot)));
+  memcpy(copy, snapshot, VARSIZE(snapshot));
+  return copy;
+}
+
 }  // namespace
 
 LogScan* log_scan_begin(Snapshot snapshot, const PgSnapshot* cursor, const int32* captures, int ncaptures) {
   LogScan* scan = new_scan(snapshot, cursor == nullptr ? 0 : cursor->xmin);
   MemoryContext before = MemoryContextSwitchTo(scan->context);
-  if (cursor != nullptr) {
-    auto* copy = static_cast<PgSnapshot*>(palloc(VARSIZE(cursor)));
-    memcpy(copy, cursor, VARSIZE(cursor));
-    scan->cursor = copy;
-  }
+  if (cursor != nullptr) scan->cursor = copy_of(cursor);
   if (captures != nullptr) {
     scan->captures = static_cast<int32*>(palloc(sizeof(int32) * Max(ncaptures, 1)));
     std::copy(captures, captures + ncaptures, scan->captures);
@@ -95,6 +99,7 @@ bool concerns(const LogScan* scan, int32 capture) {
 
 bool wanted(const LogScan* scan, const RowHead* row) {
   if (row->xid < scan->xmin || (scan->cursor != nullptr && snapshot_contains(scan->cursor, row->xid))) return false;
+  if (scan->end != nullptr && !snapshot_contains(scan->end, row->xid)) return false;
   return row->kind == static_cast<char>(LogKind::overflow) || concerns(scan, row->capture);
 }
 
@@ -112,14 +117,23 @@ HeapTupleData tuple_at(const LogScan* scan, Page page, OffsetNumber offset) {
   return tuple;
 }
 
-// Goes on to the next segment; false when there is none.
-bool next_segment(LogScan* scan) {
-  if (++scan->segment >= scan->segments->count) return false;
+void enter_segment(LogScan* scan, int segment_number) {
+  scan->segment = segment_number;
   Relation segment = table_open(scan->segments->relations[scan->segment], AccessShareLock);
+  scan->file = compat::relation_file(segment);
   scan->blocks = RelationGetNumberOfBlocks(segment);
   mark_segment(segment, scan->blocks);
   scan->block = first_block_for(segment, scan->xmin);
   table_close(segment, NoLock);  // the lock keeps the file until the transaction ends
+}
+
+// Goes on to the next segment; false when there is none.
+bool next_segment(LogScan* scan) {
+  if (scan->segment + 1 >= scan->segments->count) {
+    scan->segment = scan->segments->count;
+    return false;
+  }
+  enter_segment(scan, scan->segment + 1);
   return true;
 }
 
@@ -190,6 +204,34 @@ bool log_scan_next(LogScan* scan, LogRow* row) {
 
 uint64 log_scan_ahead(const LogScan* scan, const LogRow& row) {
   return static_cast<uint64>(row.changes) * static_cast<uint64>(scan->nrows) * (scan->blocks - scan->block + 1);
+}
+
+void log_scan_until(LogScan* scan, const PgSnapshot* end) {
+  MemoryContext before = MemoryContextSwitchTo(scan->context);
+  scan->end = copy_of(end);
+  MemoryContextSwitchTo(before);
+}
+
+bool log_scan_go(LogScan* scan, const LogPlace& place) {
+  const Oid* first = scan->segments->relations;
+  const Oid* found = std::find(first, first + scan->segments->count, place.segment);
+  if (found != first + scan->segments->count) {
+    enter_segment(scan, static_cast<int>(found - first));
+    if (scan->file == place.file && place.block < scan->blocks) {
+      scan->block = place.block;
+      read_page(scan);
+      scan->block++;
+      while (scan->next_row < scan->nrows && scan->rows[scan->next_row] < place.item) scan->next_row++;
+      if (scan->next_row < scan->nrows && scan->rows[scan->next_row] == place.item) return true;
+    }
+  }
+  scan->segment = -1;
+  scan->nrows = scan->next_row = 0;
+  return false;
+}
+
+LogPlace log_scan_place(const LogScan* scan) {
+  return {scan->segments->relations[scan->segment], scan->file, scan->block - 1, scan->rows[scan->next_row - 1]};
 }
 
 uint64 log_scan_pages(const LogScan* scan) { return scan->pages; }

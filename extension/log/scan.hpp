@@ -28,6 +28,14 @@ struct LogRow {
 
 struct LogScan;
 
+// Where a row is. As long as a cursor holds the row it stays there, unless somebody rewrites the segment.
+struct LogPlace {
+  Oid segment;  // InvalidOid: nowhere
+  Oid file;
+  BlockNumber block;
+  OffsetNumber item;
+};
+
 // `snapshot` must be registered or active until the scan's end; `cursor` may be null (everything), `captures` too (all
 // of them). Other captures' rows are passed over; an overflow row is returned when it concerns one of `captures`. Takes
 // the blocks' marks into account (docs/internals.md, "The log"), so the cost is that of what is new.
@@ -37,6 +45,15 @@ LogScan* log_scan_segment(Snapshot snapshot, Oid segment, uint64 xmin);
 bool log_scan_next(LogScan* scan, LogRow* row);
 // Changes that the segment of `row`, the one just returned, may still hold if it goes on like this.
 uint64 log_scan_ahead(const LogScan* scan, const LogRow& row);
+
+// Before the first row: passes over what had not ended in `end`, which must be inside `snapshot`.
+void log_scan_until(LogScan* scan, const PgSnapshot* end);
+// Goes to a row that a scan of the same rows has met, in this transaction or an earlier one: it comes next, and then
+// those behind it. False where it is not there, and the scan is at its beginning.
+bool log_scan_go(LogScan* scan, const LogPlace& place);
+// Of the latest row.
+LogPlace log_scan_place(const LogScan* scan);
+
 uint64 log_scan_pages(const LogScan* scan);  // read so far
 void log_scan_end(LogScan* scan);
 

@@ -19,20 +19,29 @@ struct Pending {
 }  // namespace
 
 void coalesce(WindowCapture* capture, const char* entries, int32 length) {
-  KeySet* set = &capture->entries;
   EntryReader reader = read_entries(capture->definition, entries, length);
+  coalesce_some(capture, &reader, PG_UINT64_MAX);
+}
+
+int64 coalesce_some(WindowCapture* capture, EntryReader* reader, uint64 most) {
+  KeySet* set = &capture->entries;
   Pending pending[kAhead];
-  int count;
-  do {
+  int64 seen = 0;
+  while (set->count < most) {
+    auto room = static_cast<int>(Min(most - set->count, static_cast<uint64>(kAhead)));
+    int count;
     const char* bytes;
     int32 size;
-    for (count = 0; count < kAhead && entry_bytes(&reader, &bytes, &size); count++) {
+    for (count = 0; count < room && entry_bytes(reader, &bytes, &size); count++) {
       pending[count] = {bytes, static_cast<uint32>(size), key_hash(bytes, static_cast<uint32>(size))};
       key_set_prefetch(set, pending[count].hash);
     }
     Size offset;
     for (int i = 0; i < count; i++) key_set_add(set, pending[i].bytes, pending[i].length, pending[i].hash, &offset);
-  } while (count == kAhead);
+    seen += count;
+    if (count < room) break;
+  }
+  return seen;
 }
 
 Size slice_memory(const Watches* watches) {

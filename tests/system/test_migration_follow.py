@@ -1,5 +1,6 @@
 """A table is moved beside live writers: copied by two workers, followed, cut over in a moment. Nothing is lost, whatever is killed meanwhile."""
 
+import json
 import random
 import threading
 import time
@@ -8,7 +9,7 @@ import psycopg2
 import pytest
 
 from database import Database
-from waiting import until
+from waiting import holds, until
 
 ROWS = 30000
 OWNER = "mover"
@@ -264,3 +265,74 @@ def test_a_session_that_dies_while_it_finishes_leaves_the_migration_running(data
     until(lambda: tick(database) or database.one("SELECT state FROM conveyor.migration_status") == "running", "the migration runs on")
     finish(database)
     check_cut_over(database)
+
+
+def follow(database, **options):
+    """The copy is done, and the job follows its source; with these options from then on."""
+    with database.transaction(OWNER) as cursor:
+        cursor.execute("SELECT conveyor.start_migration('accounts')")
+    until(lambda: state(database)["state"] == "following", lambda: f"the copy is done: {state(database)}", 60)
+    with database.transaction(OWNER) as cursor:
+        cursor.execute("SELECT conveyor.alter_job('accounts', 'copy', %s)", (json.dumps(options),))
+
+
+def pending(database):
+    return database.one("SELECT pending FROM conveyor.job_status")
+
+
+def differences(database):
+    return database.one("SELECT count(*) FROM account o FULL JOIN account_new n USING (id) WHERE (o.name, o.n) IS DISTINCT FROM (n.name, n.n)")
+
+
+FOLLOWER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 104 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+
+def test_a_large_transaction_is_applied_in_slices_that_stay_done_when_the_follower_is_killed(database):
+    follow(database, rate=200)
+    database.sql("UPDATE account SET n = n + 1 WHERE id <= 5000")
+    assert pending(database) == 5000
+    until(lambda: pending(database) <= 4800, "the first slice is applied")
+    before = pending(database)
+    follower = database.one(FOLLOWER)
+    database.sql("SELECT pg_terminate_backend(%s)", follower)
+    until(lambda: database.one(FOLLOWER) != follower, "it is gone")
+    left = pending(database)
+    assert 0 < left <= before, "what it had applied counts"
+    assert 5000 - left <= database.one("SELECT count(*) FROM account_new WHERE n = 2") < 5000
+    database.sql("UPDATE account_new SET name = 'applied' WHERE n = 2")
+    with database.transaction(OWNER) as cursor:
+        cursor.execute("SELECT conveyor.alter_job('accounts', 'copy', '{\"rate\": null}')")
+    until(lambda: tick(database) or pending(database) == 0, lambda: f"another one applies the rest: {state(database)}", 30)
+    assert database.one("SELECT count(*) FROM account_new WHERE n = 2") == 5000
+    assert database.one("SELECT count(*) FROM account_new WHERE name = 'applied'") >= 5000 - left, "no slice that was done is done again"
+
+
+def test_a_throttle_holds_the_windows_and_is_told(database):
+    with database.transaction(OWNER) as cursor:
+        cursor.execute("CREATE TABLE closed (why text)")
+    follow(database, throttle_query="SELECT why FROM public.closed")
+    database.sql("INSERT INTO closed VALUES ('month end')")
+
+    def told_when_something_changes():
+        database.sql("UPDATE account SET n = n + 1 WHERE id = 1")
+        return "month end" in (state(database)["throttle"] or "")
+
+    until(told_when_something_changes, lambda: f"the throttle is told: {state(database)}")
+    database.sql("UPDATE account SET n = n + 1 WHERE id = 2")
+    assert pending(database) >= 1
+    holds(lambda: differences(database) > 0, "it is not applied", 1.5)
+    database.sql("DELETE FROM closed")
+    until(lambda: pending(database) == 0 and state(database)["throttle"] is None, lambda: f"it goes on: {state(database)}")
+    assert differences(database) == 0
+
+
+def test_a_key_that_takes_too_long_becomes_a_dead_row_and_the_others_are_applied(database):
+    with database.transaction(OWNER) as cursor:
+        cursor.execute("CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$")
+        cursor.execute("CREATE TRIGGER slowly BEFORE INSERT ON account_new FOR EACH ROW WHEN (NEW.name = 'slow') EXECUTE FUNCTION slowly()")
+    follow(database, statement_timeout="200 ms", max_attempts=2, retry_delay="1 ms", max_retry_delay="100 ms")
+    database.sql("UPDATE account SET n = 2, name = CASE id WHEN 77 THEN 'slow' ELSE name END WHERE id <= 100")
+    until(lambda: pending(database) == 0, lambda: f"the window is over: {state(database)}", 60)
+    assert database.sql("SELECT key, sqlstate FROM conveyor.dead_row") == [("77", "57014")]
+    assert database.one("SELECT count(*) FROM account_new WHERE n = 2") == 99
+    assert "statement_timeout" in state(database)["last_error"]

@@ -7,15 +7,22 @@ namespace {
 
 TEST(Pace, RestsAsLongAsItWorkedOnceTheCopyIsDone) {
   Pace pace;
-  EXPECT_EQ(pace.after_window(false, 300), 300);
-  EXPECT_EQ(pace.after_window(false, 1), Pace::kShortest);
-  EXPECT_EQ(pace.after_window(false, 3'600'000), Pace::kLongest);
+  EXPECT_EQ(pace.after_slice(false, false, 300), 300);
+  EXPECT_EQ(pace.after_slice(false, false, 1), Pace::kShortest);
+  EXPECT_EQ(pace.after_slice(false, false, 3'600'000), Pace::kLongest);
+}
+
+TEST(Pace, DoesNotRestInTheMiddleOfAWindowUnlessThereIsACopy) {
+  Pace pace;
+  EXPECT_EQ(pace.after_slice(false, true, 300), 0);
+  EXPECT_EQ(pace.after_slice(true, true, 300), 1200);
+  EXPECT_EQ(pace.after_slice(true, true, 1), 4);
 }
 
 TEST(Pace, LeavesTheCopyFourFifthsOfTheTime) {
   Pace pace;
-  EXPECT_EQ(pace.after_window(true, 1), Pace::kBesideCopy);
-  EXPECT_EQ(pace.after_window(true, 2000), 8000);
+  EXPECT_EQ(pace.after_slice(true, false, 1), Pace::kBesideCopy);
+  EXPECT_EQ(pace.after_slice(true, false, 2000), 8000);
 }
 
 TEST(Pace, LooksLessAndLessOftenWhileNothingHappens) {
@@ -33,7 +40,7 @@ TEST(Pace, LooksLessAndLessOftenWhileNothingHappens) {
 TEST(Pace, LooksSoonAgainBehindAWindow) {
   Pace pace;
   for (int i = 0; i < 10; i++) pace.after_nothing();
-  pace.after_window(false, 1);
+  pace.after_slice(false, false, 1);
   EXPECT_EQ(pace.after_nothing(), Pace::kShortest);
 }
 
