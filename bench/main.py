@@ -47,7 +47,7 @@ def parse():
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="small sizes: a rehearsal")
     parser.add_argument("--rounds", type=int, help="rounds of each comparison")
-    parser.add_argument("--orders", type=int, help="documents of the shop in backfill and live (500,000)")
+    parser.add_argument("--orders", type=int, help="documents of the shop in backfill and live (500,000) and in fanout (1,000,000)")
     parser.add_argument("--without-pgsync", action="store_true", help="leave out the slowest peer")
     parser.add_argument("--report", action="store_true", help="write docs/results.md from the last results")
     arguments = parser.parse_args()

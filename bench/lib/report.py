@@ -1,7 +1,7 @@
 """docs/results.md: the hand-written head, then everything that lies in build/bench/*.json."""
 import json
 
-ORDER = ["capture", "tpcb", "log", "backfill", "live", "fanout", "verify", "migrate", "migrate_depth", "migrate_move", "migrate_windows"]
+ORDER = ["capture", "tpcb", "log", "backfill", "live", "fanout", "derive", "verify", "migrate", "migrate_depth", "migrate_move", "migrate_windows"]
 
 
 def _number(value):

@@ -1,4 +1,4 @@
-"""One row that many documents contain: a customer with 100,000 orders changes."""
+"""One row that many documents contain: a customer with a million orders changes."""
 import shutil
 import time
 from statistics import median
@@ -15,7 +15,7 @@ BACKFILL, FANOUT = "backfill of as many documents", "one row of the customer cha
 
 
 def run(bench, results):
-    orders, rounds = bench.size(100_000, 5_000), bench.rounds or bench.size(3, 1)
+    orders, rounds = bench.orders or bench.size(1_000_000, 5_000), bench.rounds or bench.size(3, 1)
     cluster = bench.cluster(wal_level="replica")
     search = bench.search()
     cluster.start()
