@@ -5,6 +5,7 @@
 #include "derive/part.hpp"
 
 extern "C" {
+#include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 }
 
@@ -14,6 +15,10 @@ namespace {
 
 constexpr const char* kNoWay =
     "is joined to nothing that leads to a document's key, so that a change there may concern every document";
+// The row that is nearest to the document has the whole key: else two of them could change together, and the old image
+// of neither would find the document that was.
+constexpr const char* kSeveral =
+    "leaves the document's key open, which is made of rows of several tables that may change together";
 constexpr const char* kTooMany = "is joined by too many outer joins that leave open what the key is";
 constexpr int kManyDecisions = 6;
 
@@ -78,6 +83,15 @@ bool key_on_node(const Graph* graph, List** alternatives, int node, Node** key) 
     if (key[i] == nullptr) return false;
   }
   return true;
+}
+
+// COALESCE of a column that is there and NOT NULL is that column, as in the key of a FULL JOIN.
+Node* without_fallback(const Graph* graph, const Holding& held, Node* key) {
+  if (!IsA(key, CoalesceExpr)) return key;
+  auto* first = static_cast<Node*>(linitial(reinterpret_cast<CoalesceExpr*>(key)->args));
+  const Var* column = plain_column(strip_implicit_coercions(first));
+  if (column == nullptr || !bms_is_member(column->varno, held.nodes) || !is_not_null(graph, column)) return key;
+  return first;
 }
 
 // ---- The part of the graph ----
@@ -169,12 +183,19 @@ bool take_smallest(Work* work, const Graph* graph) {
   Holding held = holding(graph);
   PartProblem problem = part_problem(graph, held);
   auto** alternatives = static_cast<List**>(palloc(sizeof(List*) * graph->keys));
-  for (int i = 0; i < graph->keys; i++) alternatives[i] = equal_columns(held, graph->key[i]);
+  auto** own_key = static_cast<Node**>(palloc(sizeof(Node*) * graph->keys));
+  for (int i = 0; i < graph->keys; i++) {
+    own_key[i] = without_fallback(graph, held, graph->key[i]);
+    alternatives[i] = equal_columns(held, own_key[i]);
+  }
+  bool several = false;
   KeyQuery best = {};
   int best_weight = 0;
   auto consider = [&](Node** key) {
     Bitmapset* wanted = nullptr;
     for (int i = 0; i < graph->keys; i++) wanted = bms_add_members(wanted, nodes_in(graph, key[i]));
+    several = several || bms_num_members(wanted) > 1;
+    if (bms_num_members(wanted) > 1) return;
     problem.wanted = to_set(wanted);
     Part part = smallest_part(problem);
     if (!part.connected || (best.key != nullptr && weight(graph, part.nodes) >= best_weight)) return;
@@ -184,12 +205,15 @@ bool take_smallest(Work* work, const Graph* graph) {
     best = {nodes, conditions_within(held, nodes), key};
     best_weight = weight(graph, part.nodes);
   };
-  consider(graph->key);
+  consider(own_key);
   for (int i = 0; i < graph->count; i++) {
     auto** key = static_cast<Node**>(palloc(sizeof(Node*) * graph->keys));
     if (key_on_node(graph, alternatives, i, key)) consider(key);
   }
-  if (best.key == nullptr) return false;
+  if (best.key == nullptr) {
+    work->failure = several ? kSeveral : kNoWay;
+    return false;
+  }
   const char* text = key_query_text(graph, best, work->columns, work->numbers);
   ListCell* cell;
   foreach (cell, work->texts)
@@ -205,10 +229,7 @@ bool take(Work* work, const Graph* graph, int decisions) {
   bool key_open = false;
   for (int i = 0; i < graph->keys; i++) key_open = key_open || bms_overlap(contexts_in(graph, graph->key[i]), open);
   if (!key_open && take_smallest(work, graph)) return true;
-  if (bms_is_empty(open)) {
-    work->failure = kNoWay;
-    return false;
-  }
+  if (bms_is_empty(open)) return false;
   if (decisions == kManyDecisions) {
     work->failure = kTooMany;
     return false;

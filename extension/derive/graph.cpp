@@ -306,14 +306,7 @@ struct Nullable {
 bool never_null(const Nullable* where, Node* operand) {
   const Var* var = plain_column(operand);
   if (var == nullptr) return IsA(operand, Const) && !reinterpret_cast<Const*>(operand)->constisnull;
-  const GraphNode& node = where->graph->nodes[var->varno];
-  const RangeTblEntry* entry = rt_fetch(node.entry, node.block->query->rtable);
-  if (entry->rtekind != RTE_RELATION || !bms_is_subset(node.context, where->context)) return false;
-  HeapTuple tuple = SearchSysCacheAttNum(entry->relid, var->varattno);
-  if (!HeapTupleIsValid(tuple)) return false;
-  bool not_null = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
-  ReleaseSysCache(tuple);
-  return not_null;
+  return bms_is_subset(where->graph->nodes[var->varno].context, where->context) && is_not_null(where->graph, var);
 }
 
 // The operands of a test of IN: of each comparison.
@@ -410,6 +403,17 @@ void mark_path(const Tree* tree, const Occurrence* followed) {
 }
 
 }  // namespace
+
+bool is_not_null(const Graph* graph, const Var* column) {
+  const GraphNode& node = graph->nodes[column->varno];
+  const RangeTblEntry* entry = rt_fetch(node.entry, node.block->query->rtable);
+  if (entry->rtekind != RTE_RELATION) return false;
+  HeapTuple tuple = SearchSysCacheAttNum(entry->relid, column->varattno);
+  if (!HeapTupleIsValid(tuple)) return false;
+  bool not_null = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attnotnull;
+  ReleaseSysCache(tuple);
+  return not_null;
+}
 
 Graph* make_graph(const Tree* tree, const Occurrence* followed, const AttrNumber* key, int keys, GraphOptions options) {
   mark_path(tree, followed);

@@ -67,6 +67,9 @@ Bitmapset* contexts_in(const Graph* graph, Node* expression);
 // A column as such: without what wraps it. NULL: it is something else.
 const Var* plain_column(Node* expression);
 
+// Whether the table declares the column NOT NULL.
+bool is_not_null(const Graph* graph, const Var* column);
+
 // An equality by which either side may stand for the other in a join.
 bool is_equality(Node* expression, Node** left, Node** right);
 

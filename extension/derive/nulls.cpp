@@ -256,8 +256,12 @@ Graph* with_side_missing(const Graph* graph, int join) {
       Bitmapset* before = nodes_in(graph, condition->expression);
       Bitmapset* forced = bms_difference(condition->nodes, before);
       condition->expression = without_side(graph, condition->expression, join);
-      // It would keep all documents out. That is for certain only where it holds for all of them.
-      if (bms_is_empty(condition->context) && is_never_true(condition->expression)) return nullptr;
+      // It would keep out all documents, or the followed row, where it holds for all of them or wherever that row
+      // counts.
+      Bitmapset* own = graph->nodes[0].context;
+      bool holds =
+          bms_is_empty(condition->context) || (!bms_is_member(join, own) && bms_is_subset(condition->context, own));
+      if (holds && is_never_true(condition->expression)) return nullptr;
       describe(copy, condition);
       condition->nodes = bms_union(condition->nodes, forced);
     }
