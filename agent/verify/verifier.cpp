@@ -174,7 +174,7 @@ std::size_t Verifier::compare_range(Verification& here, const Range& range) {
     bytes_ += comparison.bytes();
     documents_read_ += comparison.expected();
   }
-  failpoint("before_verification_note");
+  failpoint("verify_before_note");
   note(here, range.number, comparison.expected(), comparison.suspects());
   return comparison.expected();
 }
@@ -254,7 +254,7 @@ void Verifier::look(const std::vector<std::string>& keys, const std::function<vo
       std::lock_guard lock(mutex_);
       progress_.looked += static_cast<std::int64_t>(verdicts.size());
     }
-    failpoint("after_second_look");
+    failpoint("verify_after_second_look");
   }
   std::lock_guard lock(mutex_);
   progress_.moving += second.moving();
@@ -302,7 +302,7 @@ std::vector<NotedKey> Verifier::repair(const std::vector<NotedKey>& differences,
     return state == "finished";
   };
   await(finished, fmt::format("has not finished request {}, which repairs,", request));
-  failpoint("after_repair_request");
+  failpoint("verify_after_request");
   std::vector<NotedKey> left;
   look(keys, [&](const std::vector<Verdict>& verdicts) {
     control_.settle(verdicts);

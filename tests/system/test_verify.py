@@ -111,7 +111,7 @@ def test_beside_writers_only_what_was_planted_is_found(live_orders, database, se
     assert_equal_both_ways(orders)
 
 
-@pytest.mark.parametrize("failpoint", ["before_verification_note", "after_second_look", "after_repair_request"])
+@pytest.mark.parametrize("failpoint", ["verify_before_note", "verify_after_second_look", "verify_after_request"])
 def test_a_run_that_is_killed_is_taken_up_by_the_next(live_orders, database, search, verify, failpoint):
     orders, agent = live_orders
     planted = plant(orders, database, search, agent, number=20)
@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_is_taken_up_by_the_next(live_orders, database, sea
     last = database.record("SELECT * FROM conveyor.verification_status WHERE delivery = %s", orders.name)
     # The same verification, in which each document was compared once.
     assert (last["id"], last["state"], last["documents"]) == (first["id"], "finished", ORDERS - 20)
-    assert first["documents"] == (0 if failpoint == "before_verification_note" else ORDERS - 20)
+    assert first["documents"] == (0 if failpoint == "verify_before_note" else ORDERS - 20)
     assert_equal_both_ways(orders)
 
 
