@@ -223,22 +223,33 @@ $$;
 COMMENT ON FUNCTION conveyor.resync_all(text) IS
     'send every document again and remove what the view has no longer; returns the request''s id';
 
+-- The request, locked, if the caller may operate its delivery.
+CREATE FUNCTION conveyor.operated_request(request bigint) RETURNS conveyor.request
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present conveyor.request;
+BEGIN
+    SELECT r.* INTO present FROM conveyor.request r WHERE r.id = operated_request.request FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'request % does not exist', coalesce(request::text, 'null')
+            USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM conveyor.resync_status lists the requests.';
+    END IF;
+    PERFORM conveyor.check_operator((conveyor.find_delivery(present.delivery)).owner, 'delivery', present.delivery);
+    RETURN present;
+END
+$$;
+
 -- pause, resume and cancel differ in the states they lead from and to.
 CREATE FUNCTION conveyor.change_request(id bigint, action text, origin text[], destination text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    present    conveyor.request;
-    definition conveyor.delivery_definition;
+    present    conveyor.request := conveyor.operated_request(id);
+    definition conveyor.delivery_definition := conveyor.find_delivery(present.delivery);
 BEGIN
-    SELECT r.* INTO present FROM conveyor.request r WHERE r.id = change_request.id FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'request % does not exist', coalesce(id::text, 'null')
-            USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM conveyor.resync_status lists the requests.';
-    END IF;
-    definition := conveyor.find_delivery(present.delivery);
-    PERFORM conveyor.check_operator(definition.owner, 'delivery', present.delivery);
     IF present.state = destination THEN
         RETURN;
     ELSIF NOT present.state = ANY (origin) THEN

@@ -28,16 +28,8 @@ CREATE FUNCTION conveyor.loading_request(request bigint) RETURNS conveyor.reques
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    asked      conveyor.request;
-    definition conveyor.delivery_definition;
+    asked conveyor.request := conveyor.operated_request(request);
 BEGIN
-    SELECT r.* INTO asked FROM conveyor.request r WHERE r.id = loading_request.request FOR UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'request % does not exist', coalesce(request::text, 'null')
-            USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM conveyor.resync_status lists the requests.';
-    END IF;
-    definition := conveyor.find_delivery(asked.delivery);
-    PERFORM conveyor.check_operator(definition.owner, 'delivery', asked.delivery);
     IF asked.state = 'cancelled' THEN
         RAISE EXCEPTION 'request % was cancelled', request USING ERRCODE = 'object_not_in_prerequisite_state';
     ELSIF asked.state <> 'loading' OR asked.loader <> pg_backend_pid() THEN
