@@ -45,10 +45,10 @@ EXTRA_CLEAN = $(OBJS:.o=.d)
 REGRESS = setup types images statements savepoints spill truncate partitions overlap columns renames owners prepared late_writer capture_error pending publication ring overflow settings audit view_changes table_swap \
   version_snapshot analyse_feed analyse_watch derive_joins derive_subselects derive_refusals explain_feed fetch_keys fetch_range fetch_owner fetch_conditions verification window_keys \
   follow_window follow_slice follow_recopy verify_job finish_migration \
-  examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_walk migrate_failures migrate_run examine_job
+  examine_plan examine_function examine_hooks migrate_input migrate_keys migrate_walk migrate_failures migrate_run examine_job examine_history
 REGRESS_OPTS = --inputdir=tests/regress
 ISOLATION = rotation emptying marks version out_of_order watch_change growth lease_fence lease_takeover window_order window_parent window_resolution window_snapshot window_truncate \
-  job_lock_waiters migration_control job_claim follow_lost_update follow_slice follow_finish
+  job_lock_waiters migration_control job_claim follow_lost_update follow_slice follow_finish verify_repair
 ISOLATION_OPTS = --inputdir=tests/isolation --load-extension=pg_conveyor
 
 # -isystem: PostgreSQL's own headers are not ours to warn about.

@@ -175,7 +175,9 @@ BEGIN
         UPDATE conveyor.job_state s SET fingerprint = conveyor.job_fingerprint(s.id)
           FROM conveyor.job_definition j
          WHERE j.id = s.id AND j.migration = accept_changes.migration AND s.fingerprint <> conveyor.job_fingerprint(s.id)
-        RETURNING j.job)
+        RETURNING j.id, j.job),
+    -- How long batches took says nothing of those to come.
+    forgotten AS (DELETE FROM conveyor.job_batch b USING accepted AS a WHERE b.id = a.id)
     SELECT string_agg(a.job, ', ') INTO changed FROM accepted AS a;
     IF changed IS NOT NULL THEN
         PERFORM conveyor.write_journal('accept changes', migration, changed);

@@ -87,10 +87,11 @@ SELECT j.migration,
                             (SELECT l.last_key FROM conveyor.job_worker l WHERE l.id = j.id AND l.last_key IS NOT NULL ORDER BY l.updated_at DESC LIMIT 1) AS last_key
                        FROM conveyor.job_worker w WHERE w.id = j.id) AS w
  CROSS JOIN LATERAL (SELECT w.rows_done,
-                            -- Once everything is claimed it is known what is left; before, the estimate is at least what is done.
+                            -- Once everything is claimed it is known what is left; before, the estimate is at least what is done. All rows of the
+                            -- source count, whether a `where` is for them or not: that is what a job goes through.
                             CASE WHEN s.exhausted THEN w.rows_done + (SELECT coalesce(sum(r.rows), 0)::bigint FROM conveyor.job_range r WHERE r.id = j.id AND NOT r.single)
                                  WHEN s.started_at IS NOT NULL THEN greatest(s.rows_total, CASE WHEN s.rows_total IS NOT NULL THEN w.rows_done END)
-                                 WHEN NOT j.options ? 'where' THEN conveyor.relation_rows(j.source) END AS rows_total,
+                                 ELSE conveyor.relation_rows(j.source) END AS rows_total,
                             CASE WHEN m.state IN ('running', 'finishing') AND s.state = 'running' THEN conveyor.job_rate(j.id) END AS rows_per_second) AS f
  CROSS JOIN LATERAL conveyor.follow_lag(j.id) AS l
  ORDER BY j.migration, j.list, j.id;
@@ -105,7 +106,7 @@ SELECT m.migration,
        j.jobs_finished,
        j.rows_done,
        j.rows_total,
-       conveyor.percent(j.rows_done, j.rows_total, s.state = 'finished') AS percent,
+       conveyor.percent(j.rows_done, j.rows_total, s.state = 'finished' OR j.done) AS percent,
        j.rows_per_second,
        CASE WHEN s.state = 'running' THEN j.eta END AS eta,
        j.dead_rows,
@@ -119,6 +120,7 @@ SELECT m.migration,
        SELECT coalesce(sum(l.jobs), 0)::bigint AS jobs, coalesce(sum(l.jobs_finished), 0)::bigint AS jobs_finished,
               coalesce(sum(l.rows_done), 0)::bigint AS rows_done,
               CASE WHEN bool_and(l.total_known) THEN sum(l.rows_total)::bigint END AS rows_total,
+              bool_and(l.done) AS done,
               sum(l.rows_per_second)::real AS rows_per_second,
               coalesce(sum(l.dead_rows), 0)::bigint AS dead_rows,
               -- Lists run beside each other: the slowest one decides. A list whose rate is not known leaves it open.

@@ -118,6 +118,20 @@ BEGIN
 END
 $$;
 
+-- What a worker's latest batches took, as they came: the guard of its next session goes on from there.
+CREATE FUNCTION conveyor.job_history(job int, worker int, OUT rows float8[], OUT milliseconds float8[], OUT rows_before float8[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM conveyor.check_job_owner($1);
+    SELECT array_agg(b.rows::float8 ORDER BY b.number), array_agg(b.milliseconds::float8 ORDER BY b.number), array_agg(b.rows_before::float8 ORDER BY b.number)
+      INTO rows, milliseconds, rows_before
+      FROM conveyor.job_batch b WHERE b.id = $1 AND b.worker = $2 AND NOT b.failed;
+END
+$$;
+
 -- What run_migration() says of a job. Rows are those of the source that were gone through.
 CREATE FUNCTION conveyor.job_rows(job int, OUT rows_done bigint, OUT rows_total bigint, OUT dead_rows bigint)
     LANGUAGE sql STABLE SECURITY DEFINER

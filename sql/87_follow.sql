@@ -94,7 +94,7 @@ COMMENT ON FUNCTION conveyor.release_captures() IS 'take capture triggers off ta
 -- The change log cannot tell everything (it was full, the table was truncated or changed unseen): the copy is made again, beside
 -- the windows. It overwrites what it finds, but rows that are gone from the source stay in the target.
 --   cursor  where the windows go on
--- Tables touched: job_state, job_range, job_window, job_worker, dead_row_store, journal_entry.
+-- Tables touched: job_state, job_range, job_window, job_batch, job_worker, dead_row_store, journal_entry.
 CREATE FUNCTION conveyor.follow_recopy(job int, reason text, cursor pg_snapshot) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -110,6 +110,7 @@ BEGIN
      WHERE s.id = follow_recopy.job;
     DELETE FROM conveyor.job_range r WHERE r.id = follow_recopy.job;
     DELETE FROM conveyor.job_window w WHERE w.id = follow_recopy.job;
+    DELETE FROM conveyor.job_batch b WHERE b.id = follow_recopy.job;
     DELETE FROM conveyor.dead_row_store d WHERE d.id = follow_recopy.job;
     UPDATE conveyor.job_worker w SET rows_done = 0, updated_at = clock_timestamp() WHERE w.id = follow_recopy.job;
     PERFORM conveyor.write_journal('copy again', format('%s.%s', definition.migration, definition.job), reason);

@@ -4,6 +4,9 @@
 -- sides in one snapshot. A range that differs is gone through in smaller ones, and what differs there key by key is looked at again in a
 -- later snapshot: what the job's cursor has not passed in it is on its way and no difference.
 --
+-- Repairs come at the end, when all is compared: they need the job's window lock, which keeps windows out and cannot be given back
+-- before the transaction ends. Keys that differ are kept until then, a bounded number of them, and looked at once more.
+--
 -- What users wrote (the target query, the job's condition) runs with the caller's rights, who is the migration's owner.
 
 CREATE FUNCTION conveyor.analyse_target(query text, search_path text, OUT query text, OUT names text[], OUT types oid[], OUT collations oid[])
@@ -124,6 +127,17 @@ CREATE FUNCTION conveyor.comparison_texts(alias text, columns text[]) RETURNS te
     SET search_path = pg_catalog, pg_temp
 RETURN (SELECT string_agg(format('%s.%I::text', alias, u.name), ', ' ORDER BY u.n) FROM unnest(columns) WITH ORDINALITY AS u(name, n));
 
+-- Conditions for single keys, each a JSON array of the texts of its columns. Of several columns, each is compared with all that there are of it,
+-- which an index can answer, and what that is too much is taken out by the whole key's text.
+CREATE FUNCTION conveyor.comparison_keys(c conveyor.comparison, alias text, keys text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN (SELECT concat_ws(' AND ', string_agg(format('%s.%I IN (%s)', alias, k.name,
+                                                    (SELECT string_agg(DISTINCT format('%L::%s', u.key::jsonb ->> (k.n - 1)::int, k.type), ', ') FROM unnest(keys) AS u(key))), ' AND ' ORDER BY k.n),
+                         CASE WHEN count(*) > 1 THEN format('pg_catalog.array_to_json(ARRAY[%s])::text IN (%s)', conveyor.comparison_texts(alias, (c).key),
+                                                            (SELECT string_agg(quote_literal(u.key), ', ') FROM unnest(keys) AS u(key))) END)
+          FROM unnest((c).key, (c).key_types) WITH ORDINALITY AS k(name, type, n));
+
 -- Where a range ends that has `rows` rows on neither side more: the key so many rows behind `after`, of the side where it is lower.
 -- No row: fewer are left on both.
 CREATE FUNCTION conveyor.comparison_end_sql(c conveyor.comparison, after text[], rows int) RETURNS text
@@ -157,9 +171,9 @@ RETURN (SELECT format('SELECT NULL::text[], s.n::text, t.n::text FROM %s, %s WHE
                               conveyor.comparison_texts(s.alias, (c).columns), s.relation, s.alias, conveyor.comparison_range(c, s.alias, first, last)) AS q
                   FROM (VALUES ('s', (c).source), ('t', (c).target)) AS s(alias, relation)) AS q);
 
--- What differs in a range: parts of the key, problem, detail. Keys whose changes are on their way, as seen in the very snapshot that the
--- rows are read in, come as "pending".
-CREATE FUNCTION conveyor.comparison_list_sql(c conveyor.comparison, first text[], last text[]) RETURNS text
+-- What differs among the rows for which these conditions hold: parts of the key, problem, detail. Keys whose changes are on their way,
+-- as seen in the very snapshot that the rows are read in, come as "pending".
+CREATE FUNCTION conveyor.comparison_list_sql(c conveyor.comparison, of_source text, of_target text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 RETURN format($sql$
@@ -176,8 +190,8 @@ WITH s AS (SELECT ARRAY[%1$s] AS parts, ARRAY[%2$s] AS texts, 1::bigint AS n FRO
 SELECT d.parts, CASE WHEN p.pending[d.number] THEN 'pending' ELSE d.problem END, d.detail
   FROM (SELECT d.*, pg_catalog.row_number() OVER (ORDER BY d.parts) AS number FROM d) AS d, p
  ORDER BY d.number$sql$,
-    conveyor.comparison_texts('s', (c).key), conveyor.comparison_texts('s', (c).columns), (c).source, conveyor.comparison_range(c, 's', first, last),
-    conveyor.comparison_texts('t', (c).key), conveyor.comparison_texts('t', (c).columns), (c).target, conveyor.comparison_range(c, 't', first, last),
+    conveyor.comparison_texts('s', (c).key), conveyor.comparison_texts('s', (c).columns), (c).source, of_source,
+    conveyor.comparison_texts('t', (c).key), conveyor.comparison_texts('t', (c).columns), (c).target, of_target,
     (c).columns,
     CASE WHEN (c).follow THEN format('(SELECT conveyor.job_pending(%s, pg_catalog.array_agg(d.parts ORDER BY d.parts)) FROM d)', (c).job) ELSE 'NULL::boolean[]' END);
 
@@ -247,48 +261,38 @@ BEGIN
 END
 $$;
 
--- What differs in a range that is known to differ, key by key; and with `repair`, what has become of it.
-CREATE FUNCTION conveyor.verify_range(c conveyor.comparison, first text[], last text[], repair boolean, deletes boolean)
-    RETURNS TABLE (parts text[], problem text, detail text)
+-- Repairs the keys that still differ: runs the job's statement for them, or its delete_statement. Returns those, and what has become of each.
+CREATE FUNCTION conveyor.verify_repair(c conveyor.comparison, keys text[], deletes boolean) RETURNS TABLE (parts text[], problem text, detail text)
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    list   CONSTANT text := conveyor.comparison_list_sql(c, first, last);
-    found  record;
-    wrong  text[];
+    list CONSTANT text := conveyor.comparison_list_sql(c, conveyor.comparison_keys(c, 's', keys), conveyor.comparison_keys(c, 't', keys));
+    differences jsonb := (SELECT jsonb_agg(jsonb_build_array(d.parts, d.one, d.two)) FROM conveyor.compare(c, list) AS d);
+    wrong  text[] := (SELECT array_agg(ARRAY(SELECT jsonb_array_elements_text(e -> 0)))
+                        FROM jsonb_array_elements(differences) AS e WHERE e ->> 1 <> 'pending' AND (deletes OR e ->> 1 <> 'extra'));
     remain jsonb;
 BEGIN
-    IF NOT repair THEN
-        RETURN QUERY EXECUTE 'SELECT * FROM conveyor.compare($1, $2)' USING c, list;
-        RETURN;
-    END IF;
-    -- Keys as they differ, kept: the list is short.
-    DECLARE
-        differences jsonb := (SELECT jsonb_agg(jsonb_build_array(d.parts, d.one, d.two)) FROM conveyor.compare(c, list) AS d);
-    BEGIN
-        SELECT array_agg(ARRAY(SELECT jsonb_array_elements_text(e -> 0))) INTO wrong
-          FROM jsonb_array_elements(differences) AS e WHERE e ->> 1 <> 'pending' AND (deletes OR e ->> 1 <> 'extra');
-        IF wrong IS NOT NULL THEN
-            PERFORM conveyor.apply_keys(c.job, wrong);
-        END IF;
+    IF wrong IS NOT NULL THEN
+        PERFORM conveyor.apply_keys(c.job, wrong);
         remain := (SELECT jsonb_agg(to_jsonb(d.parts)) FROM conveyor.compare(c, list) AS d WHERE d.one <> 'pending');
-        RETURN QUERY
-        SELECT ARRAY(SELECT jsonb_array_elements_text(e -> 0)), e ->> 1,
-               CASE WHEN e ->> 1 = 'pending' THEN e ->> 2
-                    ELSE concat_ws('; ', e ->> 2, CASE WHEN NOT coalesce(remain @> jsonb_build_array(e -> 0), false) THEN 'repaired'
-                                                       WHEN e ->> 1 = 'extra' AND NOT deletes THEN 'not repaired: the job has no delete_statement'
-                                                       ELSE 'not repaired' END) END
-          FROM jsonb_array_elements(differences) WITH ORDINALITY AS u(e, n) ORDER BY n;
-    END;
+    END IF;
+    RETURN QUERY
+    SELECT ARRAY(SELECT jsonb_array_elements_text(e -> 0)), e ->> 1,
+           CASE WHEN e ->> 1 = 'pending' THEN e ->> 2
+                ELSE concat_ws('; ', e ->> 2, CASE WHEN e ->> 1 = 'extra' AND NOT deletes THEN 'not repaired: the job has no delete_statement'
+                                                   WHEN coalesce(remain @> jsonb_build_array(e -> 0), false) THEN 'not repaired'
+                                                   ELSE 'repaired' END) END
+      FROM jsonb_array_elements(differences) WITH ORDINALITY AS u(e, n) ORDER BY n;
 END
 $$;
 
 -- verify_job
 --   target_query  SELECT of the target's rows, with the names of the source's columns; the job's key must be among them
---   repair        run the job's statement, or its delete_statement, for what differs
+--   repair        run the job's statement, or its delete_statement, for what differs, for 10,000 keys at most
 -- Returns what differs: the key, whether the target misses it, has it too many, or has other values, and which. With `repair` that is
--- what was found; the detail says whether it was repaired. Tables touched: with `repair` whatever the job's statements touch.
+-- what was found; the detail says whether it was repaired. Windows and copy batches are kept out only while it repairs, at the end.
+-- Tables touched: with `repair` whatever the job's statements touch.
 CREATE FUNCTION conveyor.verify_job(migration text, job text, target_query text, repair boolean DEFAULT false)
     RETURNS TABLE (key text, problem text, detail text)
     LANGUAGE plpgsql
@@ -298,6 +302,8 @@ AS $$
 DECLARE
     wide   CONSTANT int := 10000;      -- rows of a range that is compared by its hash,
     narrow CONSTANT int := 500;        -- and of one that is compared key by key
+    most   CONSTANT int := 10000;      -- keys that one call repairs,
+    few    CONSTANT int := 200;        -- and that one statement does
     begun  record;
     c      conveyor.comparison;
     deletes boolean;
@@ -308,6 +314,8 @@ DECLARE
     found  record;
     left_over boolean := false;
     on_their_way bigint := 0;
+    wrong  text[] := '{}';             -- keys to repair, as JSON arrays
+    others bigint := 0;                -- keys for which there was no room among them
 BEGIN
     SELECT b.* INTO begun FROM conveyor.verify_begin($1, $2) AS b;
     c := conveyor.comparison_of(begun.definition, begun.condition, begun.follows, target_query);
@@ -325,12 +333,20 @@ BEGIN
                     high := last;
                 END IF;
                 IF EXISTS (SELECT FROM conveyor.compare(c, conveyor.comparison_hash_sql(c, low, high))) THEN
-                    FOR found IN SELECT r.* FROM conveyor.verify_range(c, low, high, repair, deletes) AS r LOOP
+                    FOR found IN SELECT d.parts, d.one AS problem, d.two AS detail
+                                   FROM conveyor.compare(c, conveyor.comparison_list_sql(c, conveyor.comparison_range(c, 's', low, high),
+                                                                                        conveyor.comparison_range(c, 't', low, high))) AS d LOOP
                         IF found.problem = 'pending' THEN
                             on_their_way := on_their_way + 1;
                             CONTINUE;
+                        ELSIF repair AND cardinality(wrong) < most THEN
+                            wrong := wrong || array_to_json(found.parts)::text;
+                            CONTINUE;
+                        ELSIF repair THEN
+                            others := others + 1;
+                            found.detail := concat_ws('; ', found.detail, 'not repaired yet');
                         END IF;
-                        left_over := left_over OR (found.problem = 'extra' AND coalesce(found.detail, '') !~ '(^|; )repaired$');
+                        left_over := left_over OR found.problem = 'extra';
                         key := conveyor.key_of(found.parts);
                         problem := found.problem;
                         detail := found.detail;
@@ -344,8 +360,26 @@ BEGIN
         EXIT WHEN last IS NULL;
         first := last;
     END LOOP;
+    FOR at IN 1 .. cardinality(wrong) BY few LOOP
+        FOR found IN SELECT r.* FROM conveyor.verify_repair(c, wrong[at : at + few - 1], deletes) AS r LOOP
+            IF found.problem = 'pending' THEN
+                on_their_way := on_their_way + 1;
+                CONTINUE;
+            END IF;
+            left_over := left_over OR (found.problem = 'extra' AND found.detail !~ '(^|; )repaired$');
+            key := conveyor.key_of(found.parts);
+            problem := found.problem;
+            detail := found.detail;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
     IF on_their_way > 0 THEN
-        RAISE NOTICE '% rows differ by changes that the job has still to apply', on_their_way;
+        RAISE NOTICE '%', CASE on_their_way WHEN 1 THEN '1 row differs by a change that the job has still to apply'
+                               ELSE format('%s rows differ by changes that the job has still to apply', on_their_way) END;
+    END IF;
+    IF others > 0 THEN
+        RAISE NOTICE 'one call repairs % keys at most: not repaired yet: %', most, others
+            USING HINT = format('Run it again: SELECT * FROM conveyor.verify_job(%L, %L, %L, repair => true);', $1, $2, target_query);
     END IF;
     IF NOT left_over AND begun.unverified IS NOT NULL THEN
         PERFORM conveyor.verify_end(c.job, begun.unverified);

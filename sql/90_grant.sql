@@ -32,13 +32,13 @@ DECLARE
     running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
                                        'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle',
                                        'job_plan', 'job_next', 'job_runnable', 'job_is_new', 'job_begin', 'job_claim_begin', 'job_claim_store', 'job_take', 'job_checkpoint',
-                                       'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows',
+                                       'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows', 'job_history',
                                        'run_migration', 'run_begin', 'run_next', 'run_batch'];
     -- The same for jobs that follow their source, their end, and the comparison of both sides.
     following CONSTANT text[] := ARRAY['check_owner_session', 'follow_begin', 'follow_start', 'follow_next', 'follow_window', 'follow_slice', 'follow_state', 'follow_checkpoint', 'follow_done',
                                        'follow_dead_row', 'follow_alive', 'follow_put_off', 'follow_throttle', 'log_is_tight',
                                        'followers', 'capture_members', 'release_captures', 'first_job', 'finish_begin', 'finish_rest', 'finish_lock', 'finish_done',
-                                       'finish_give_up', 'finish_leave', 'analyse_target', 'verify_begin', 'verify_range', 'verify_end', 'comparison_of', 'comparison_range',
+                                       'finish_give_up', 'finish_leave', 'analyse_target', 'verify_begin', 'verify_repair', 'verify_end', 'comparison_of', 'comparison_range', 'comparison_keys',
                                        'comparison_texts', 'comparison_end_sql', 'comparison_hash_sql', 'comparison_list_sql', 'difference_of', 'comes_before', 'compare',
                                        'job_pending', 'apply_keys', 'repair_begin'];
     -- What the agent calls (docs/internals.md, section 3), and no more.

@@ -85,6 +85,8 @@ JobGuard* guard_open(MemoryContext parent, Oid source, int one_in) {
   return guard;
 }
 
+void guard_learn(JobGuard* guard, const BatchSample& batch) { guard->history.add(batch); }
+
 void guard_close(JobGuard* guard) {
   if (guard->instrumenting) probe_end();
   MemoryContextDelete(guard->memory);

@@ -18,6 +18,9 @@ struct JobGuard;
 JobGuard* guard_open(MemoryContext parent, Oid source, int one_in);
 void guard_close(JobGuard* guard);
 
+// A batch of an earlier session, one after another before the first of this one.
+void guard_learn(JobGuard* guard, const BatchSample& batch);
+
 // Stands until a batch has been instrumented, which is to be believed.
 void guard_plan(JobGuard* guard, const char* warning);
 

@@ -59,6 +59,7 @@ void bisect(const Follower& follower, Step step, const Keys& keys) {
   MemoryContextSwitchTo(work);
   ErrorData* error = migrate::attempt(migrate::foreground_session(), [&] {
     migrate::timer_start(static_cast<long>(follower.job->statement_timeout));
+    migrate::wal_writer_hurry();
     run_step(follower, step, keys);
   });
   if (error != nullptr) {
@@ -74,6 +75,14 @@ void bisect(const Follower& follower, Step step, const Keys& keys) {
 }
 
 }  // namespace
+
+void require_read_committed() {
+  if (!IsolationUsesXactSnapshot()) return;
+  ereport(ERROR, errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+          errmsg("changes can be applied at isolation level READ COMMITTED only"),
+          errdetail("The source must be read in a snapshot that is taken behind the job's lock."),
+          errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first."));
+}
 
 void retry_key(const migrate::Job* job, char** texts) {
   migrate::Parameters parameters;

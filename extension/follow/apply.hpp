@@ -18,6 +18,9 @@ enum class Step {
   batch,  // statement
 };
 
+// Before the job's window lock is taken: an error where what is read behind it would be older than the lock.
+void require_read_committed();
+
 // Both steps for the key of a dead row, whose row may be gone by now; any error is the caller's.
 void retry_key(const migrate::Job* job, char** texts);
 

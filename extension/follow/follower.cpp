@@ -51,13 +51,16 @@ Look look(int job) {
   return {next_of(row.string(1)), row.boolean(2), static_cast<long>(row.bigint(3))};
 }
 
-// Asks the throttles, and tells people what they say; at most once a second.
+// Have the throttles been asked within the last second, and let it go?
+bool is_free(const Following* following) {
+  return following->free != 0 && !TimestampDifferenceExceeds(following->free, GetCurrentTimestamp(), kHeld);
+}
+
+// Asks the throttles, and tells people what they say.
 bool is_held(Following* following) {
-  TimestampTz now = GetCurrentTimestamp();
-  if (following->free != 0 && !TimestampDifferenceExceeds(following->free, now, kHeld)) return false;
   migrate::Parameters parameters;
   following->held = !migrate::ask("SELECT conveyor.follow_throttle($1)", parameters.integer(following->job)).is_null(1);
-  following->free = following->held ? 0 : now;
+  following->free = following->held ? 0 : GetCurrentTimestamp();
   return following->held;
 }
 
@@ -110,7 +113,9 @@ long round(Following* following) {
     case Next::wait:
       return now.wait;
     case Next::slice:
-      return is_held(following) ? kHeld : slice(following, now.copying);
+      if (is_free(following)) return slice(following, now.copying);
+      // What people are told is committed before the slice waits for the window lock: they could not pause it else.
+      return is_held(following) ? kHeld : 0;
     case Next::nothing:
       break;
   }

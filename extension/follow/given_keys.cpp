@@ -48,8 +48,9 @@ uint32 body_length(HeapTuple tuple) { return static_cast<uint32>(tuple->t_len - 
 using namespace conveyor;
 using namespace conveyor::follow;
 
-// Takes the job's window lock shared, as a copy batch does.
+// Takes the job's window lock shared, as a copy batch does, and reads what is there then.
 CONVEYOR_FUNCTION(apply_keys) {
+  require_read_committed();
   migrate::lock_window(PG_GETARG_INT32(0), false);
   const migrate::Job* job = job_argument(fcinfo, 0);
   migrate::Parameters parameters;

@@ -104,14 +104,6 @@ void read_state(int job, Work* work) {
   window->incomplete = row.string(kIncomplete);
 }
 
-void require_read_committed() {
-  if (!IsolationUsesXactSnapshot()) return;
-  ereport(ERROR, errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-          errmsg("changes can be applied at isolation level READ COMMITTED only"),
-          errdetail("The source must be read in a snapshot that is taken behind the job's lock."),
-          errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first."));
-}
-
 Work prepare(int id, int most) {
   require_read_committed();
   if (most < 1) ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("number of keys must be at least 1"));

@@ -98,6 +98,19 @@ char** Row::strings(int column, int* count) const {
   return texts;
 }
 
+double* Row::doubles(int column, int* count) const {
+  bool null;
+  Datum datum = value(column, &null);
+  *count = 0;
+  if (null) return nullptr;
+  Datum* items;
+  deconstruct_array(DatumGetArrayTypeP(datum), FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &items,
+                    nullptr, count);
+  double* numbers = static_cast<double*>(palloc(sizeof(double) * (*count + 1)));
+  for (int i = 0; i < *count; i++) numbers[i] = DatumGetFloat8(items[i]);
+  return numbers;
+}
+
 Row ask(const char* sql, const Parameters& parameters) {
   MemoryContext caller = CurrentMemoryContext;
   PushActiveSnapshot(GetTransactionSnapshot());  // values of the answer may have to be fetched from a TOAST table

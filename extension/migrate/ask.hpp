@@ -33,13 +33,14 @@ struct Row {
   explicit operator bool() const { return tuple != nullptr; }
   Datum value(int column, bool* null) const { return heap_getattr(tuple, column, shape, null); }
   bool is_null(int column) const { return heap_attisnull(tuple, column, shape); }
-  int integer(int column) const;                 // 0 for NULL
-  int64 bigint(int column) const;                // 0 for NULL
-  double number(int column) const;               // of a float8; 0 for NULL
-  bool boolean(int column) const;                // false for NULL
-  Oid oid(int column) const;                     // InvalidOid for NULL
-  char* string(int column) const;                // NULL pointer for NULL
-  char** strings(int column, int* count) const;  // NULL pointer for NULL
+  int integer(int column) const;                  // 0 for NULL
+  int64 bigint(int column) const;                 // 0 for NULL
+  double number(int column) const;                // of a float8; 0 for NULL
+  bool boolean(int column) const;                 // false for NULL
+  Oid oid(int column) const;                      // InvalidOid for NULL
+  char* string(int column) const;                 // NULL pointer for NULL
+  char** strings(int column, int* count) const;   // NULL pointer for NULL
+  double* doubles(int column, int* count) const;  // of a float8[] without NULLs; none for NULL
 };
 
 // Runs the statement with the session's rights and settings and gives its first row.

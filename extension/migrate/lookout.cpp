@@ -30,12 +30,24 @@ void tell_warning(Lookout* lookout, const Job* job) {
   lookout->told = true;
 }
 
+// What is to be seen in many batches is seen over the sessions that they were made by.
+void recall_batches(JobGuard* guard, const Job* job, int worker) {
+  Parameters parameters;
+  Row row = ask("SELECT * FROM conveyor.job_history($1, $2)", parameters.integer(job->id).integer(worker));
+  int count = 0;
+  double* rows = row.doubles(1, &count);
+  double* milliseconds = row.doubles(2, &count);
+  double* before = row.doubles(3, &count);
+  for (int i = 0; i < count; i++) guard_learn(guard, {rows[i], milliseconds[i], before[i]});
+}
+
 }  // namespace
 
 Lookout lookout_open(const Job* job, int worker, MemoryContext memory) {
   Lookout lookout = {};
   if (worker != 0) return lookout;
   lookout.guard = guard_open(memory, job->source, job->examine_every);
+  recall_batches(lookout.guard, job, worker);
   lookout.position = rows_done(job->id);
   return lookout;
 }

@@ -1,7 +1,7 @@
 -- Progress: true, or NULL. Never over 100 percent, and no figure that is not known.
 BEGIN;
 \ir migration.psql
-SELECT plan(30);
+SELECT plan(32);
 CREATE FUNCTION pg_temp.columns(name text) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('conveyor.' || name)::regclass AND attnum > 0 $$;
 SELECT alike(pg_temp.columns(name), columns || '%', name || ' has the columns that were promised, in their order')
@@ -25,7 +25,7 @@ SELECT conveyor.add_job('split', 'one', 'legacy.orders', :'statement', list => '
 SELECT is((rows_total, percent), (1000::bigint, 0.0), 'before it begins, a job has what the planner knows') FROM conveyor.job_status WHERE job = 'one';
 SELECT is((rows_total, percent, eta), (NULL::bigint, NULL::numeric, NULL::interval), 'of a table that was never analysed it knows nothing') FROM conveyor.job_status WHERE job = 'two';
 SELECT conveyor.alter_job('split', 'one', '{"where": "amount > 5"}') \g /dev/null
-SELECT is(rows_total, NULL, 'nor of a condition') FROM conveyor.job_status WHERE job = 'one';
+SELECT is((rows_total, percent), (1000::bigint, 0.0), 'a condition is for rows that it goes through all the same') FROM conveyor.job_status WHERE job = 'one';
 
 SELECT conveyor.start_migration('split') \g /dev/null
 SELECT pg_temp.job_begins('one', 1000) \g /dev/null
@@ -72,6 +72,13 @@ SELECT is(percent, 99.9, 'nothing is done before it is finished') FROM conveyor.
 SELECT conveyor.job_enters(pg_temp.id('one'), 'finished') \g /dev/null
 SELECT is((state, percent, rows_total, eta), ('finished'::text, 100.0, 1200::bigint, NULL::interval), 'then it is') FROM conveyor.job_status WHERE job = 'one';
 SELECT is((jobs, jobs_finished), (2::bigint, 1::bigint), 'one of two') FROM conveyor.migration_status;
+
+-- All copied, and followed: nothing of the copy is left.
+SAVEPOINT followed;
+UPDATE conveyor.job_state SET exhausted = true, cursor = conveyor.latest_snapshot(), state = 'following' WHERE id = pg_temp.id('two');
+SELECT is((state, percent, eta), ('running'::text, 100.0, NULL::interval), 'when the last job has begun to follow, the copy is complete') FROM conveyor.migration_status;
+ROLLBACK TO followed;
+SELECT is((state, percent), ('running'::text, 90.0), 'and before it is not') FROM conveyor.migration_status;
 
 -- What is wrong shows.
 INSERT INTO conveyor.dead_row_store (id, key, parts, sqlstate, reason) VALUES (pg_temp.id('two'), '7', '{7}', '23514', 'violates check constraint "positive"');

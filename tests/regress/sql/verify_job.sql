@@ -29,6 +29,8 @@ SELECT * FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number, s
 TRUNCATE follow.sale_copy;
 SELECT problem, count(*) FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number FROM follow.sale_copy') GROUP BY problem;
 SELECT detail, count(*) FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number FROM follow.sale_copy', repair => true) GROUP BY detail;
+SELECT detail, count(*) FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number FROM follow.sale_copy', repair => true) GROUP BY detail;
+SELECT detail, count(*) FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number FROM follow.sale_copy', repair => true) GROUP BY detail;
 DELETE FROM follow.sale;
 SELECT problem, count(*) FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number FROM follow.sale_copy') GROUP BY problem;
 -- What is on its way is no difference: the job's cursor has not passed it yet.
@@ -53,3 +55,27 @@ SELECT * FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, shop, num
 SELECT * FROM conveyor.verify_job('sales', 'copy sales', 'SELECT shop, number::text FROM follow.sale_copy');
 SELECT * FROM conveyor.verify_job('sales', 'copy sales', 'SELECT nothing FROM follow.sale_copy');
 SELECT * FROM conveyor.verify_job('sales', 'nothing', 'SELECT 1');
+-- One call repairs a bounded number of keys, and says how to go on. Nothing is locked for the job until all is compared.
+CREATE TABLE follow.wide (id int PRIMARY KEY, v int);
+CREATE TABLE follow.wide_copy (id int PRIMARY KEY, v int);
+INSERT INTO follow.wide SELECT n, n FROM generate_series(1, 10500) AS n;
+SELECT conveyor.create_migration('wide');
+SELECT conveyor.add_job('wide', 'copy wide', 'follow.wide', follow => true, options => '{"delete_statement": "DELETE FROM follow.wide_copy t USING gone WHERE t.id = gone.id"}',
+    statement => 'INSERT INTO follow.wide_copy SELECT * FROM batch ON CONFLICT (id) DO UPDATE SET v = excluded.v');
+CALL follow.copy('copy wide');
+TRUNCATE follow.wide_copy;
+INSERT INTO follow.wide_copy VALUES (20000, 1);
+SET client_min_messages = notice;
+SELECT problem, detail, count(*) FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy', repair => true) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT problem, detail, count(*) FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy', repair => true) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy', repair => true);
+UPDATE follow.wide SET v = 0 WHERE id = 7;
+SELECT * FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy');
+-- What is read for a repair must be what is there behind the lock.
+DELETE FROM follow.wide_copy WHERE id = 8;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy');
+SELECT * FROM conveyor.verify_job('wide', 'copy wide', 'SELECT * FROM follow.wide_copy', repair => true);
+ROLLBACK;
+SET client_min_messages = warning;
+SELECT conveyor.cancel_migration('wide'), conveyor.drop_migration('wide');
