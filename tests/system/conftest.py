@@ -3,7 +3,9 @@
 Settings (environment): CONVEYOR_PG_BIN, the bin directory of a PostgreSQL copy with the extension installed; CONVEYOR_AGENT, the built agent;
 CONVEYOR_TEST_DIR, where data and logs go (default: a temporary directory, removed at the end); CONVEYOR_SEARCH, which search server is started:
 opensearch (default) or elasticsearch (OPENSEARCH_VERSION and ELASTICSEARCH_VERSION say which one of these); CONVEYOR_SEARCH_URL, one that runs
-already; CONVEYOR_SEARCH_PORT; CONVEYOR_TEST_PORTS ("first-last"); CONVEYOR_LONG=1, the long forms of the endurance tests.
+already; CONVEYOR_TEST_PORTS ("first-last"); CONVEYOR_LONG=1, the long forms of the endurance tests.
+
+`pytest -n LANES` (pytest-xdist) runs files side by side, since most of their time is waiting: each lane has servers, ports and a directory of its own.
 
 An Elasticsearch is started with security: the tests are its user `admin`, the agents `shipper`, who may do what docs/operations.md says.
 """
@@ -23,12 +25,11 @@ from agent import Agent
 from cluster import Cluster
 from database import Database, make_template
 from http_proxy import HttpProxy
+from ports import LANE, SEARCH_PORTS, free_port
 from search import Search
 from tcp_proxy import TcpProxy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# The shared server's; test_real_limits.py starts another one on a higher port.
-SEARCH_PORT = int(os.environ.get("CONVEYOR_SEARCH_PORT", 0)) or 9290
 SEARCH = os.environ.get("CONVEYOR_SEARCH", "opensearch")
 SEARCH_TOOL = str(ROOT / "tools" / f"{SEARCH}.sh")
 SEARCH_PASSWORD = "correct horse" if SEARCH == "elasticsearch" else None
@@ -52,12 +53,14 @@ def required(name):
 @pytest.fixture(scope="session")
 def directory():
     given = os.environ.get("CONVEYOR_TEST_DIR")
-    path = pathlib.Path(given or tempfile.mkdtemp(prefix="conveyor-system-"))
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o755)
-    yield path
+    whole = pathlib.Path(given or tempfile.mkdtemp(prefix="conveyor-system-"))
+    own = whole / LANE
+    own.mkdir(parents=True, exist_ok=True)
+    whole.chmod(0o755)
+    own.chmod(0o755)
+    yield own
     if not given:
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(whole, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -91,11 +94,11 @@ def search(directory):
     if given:
         yield Search(given)
         return
-    data = directory / SEARCH
+    data, port = directory / SEARCH, free_port(SEARCH_PORTS)
     try:
-        yield Search.start(SEARCH_TOOL, data, SEARCH_PORT, password=SEARCH_PASSWORD)
+        yield Search.start(SEARCH_TOOL, data, port, password=SEARCH_PASSWORD)
     finally:
-        Search.stop(SEARCH_TOOL, data, SEARCH_PORT)
+        Search.stop(SEARCH_TOOL, data, port)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_view_that_times_out_holds_back_its_own_delivery_and_says_so(orders, d
     agent = start_agent(database)
     orders.wait_delivered(agent)
     definition = database.one("SELECT pg_get_viewdef('shop.order_document')")
-    slow = definition.replace("o.status,", "CASE WHEN o.id = 3 AND o.status = 'slow' THEN pg_sleep(60)::text ELSE o.status END AS status,", 1)
+    slow = definition.replace("o.status,", "CASE WHEN o.id = 3 AND o.status = 'slow' THEN pg_sleep(8)::text ELSE o.status END AS status,", 1)
     assert slow != definition
     database.sql("UPDATE conveyor.feed_definition SET options = '{\"ignore\": [\"pg_sleep\"]}'")
     database.sql(f"CREATE OR REPLACE VIEW shop.order_document AS {slow}")

@@ -10,9 +10,9 @@ import signal
 import pytest
 
 import shop
-from conftest import SEARCH_PASSWORD, SEARCH_PORT, SEARCH_TOOL
+from conftest import SEARCH_PASSWORD, SEARCH_TOOL
 from equality import assert_equal_both_ways
-from ports import free_port
+from ports import SEARCH_PORTS, free_port
 from search import Search
 from waiting import until
 
@@ -27,7 +27,7 @@ class Server:
 
     def __init__(self, directory):
         self.directory = directory
-        self.port = free_port(range(SEARCH_PORT + 1, 9300))
+        self.port = free_port(SEARCH_PORTS)
         self.start()
 
     def start(self):
