@@ -130,7 +130,7 @@ SELECT m.migration,
          FROM (SELECT p.list, count(*) AS jobs, count(*) FILTER (WHERE p.state = 'finished') AS jobs_finished,
                       sum(p.rows_done) AS rows_done, sum(p.rows_total) AS rows_total, bool_and(p.rows_total IS NOT NULL) AS total_known,
                       sum(p.rows_per_second) AS rows_per_second, sum(p.dead_rows) AS dead_rows,
-                      bool_and(p.state IN ('finished', 'following')) AS done,
+                      bool_and(coalesce(p.percent = 100, false)) AS done,        -- a pause shows in place of their state
                       -- The jobs to come are taken to be as fast as the one that runs.
                       conveyor.time_left(sum(p.rows_done)::bigint, CASE WHEN bool_and(p.rows_total IS NOT NULL) THEN sum(p.rows_total)::bigint END,
                                          sum(p.rows_per_second)::real) AS eta,

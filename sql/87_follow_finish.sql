@@ -68,6 +68,11 @@ DECLARE
     state text;
 BEGIN
     PERFORM conveyor.check_owner_session(migration);
+    IF conveyor.in_transaction_block() THEN
+        RAISE EXCEPTION 'finish_migration cannot run inside a transaction block'
+            USING ERRCODE = 'active_sql_transaction', DETAIL = 'What it catches up with commits before the sources are locked.',
+                  HINT = format('Run CALL conveyor.finish_migration(%L, …) by itself; in Flyway, with executeInTransaction=false.', migration);
+    END IF;
     state := conveyor.control(migration, true);
     IF state NOT IN ('running', 'finishing', 'finished') THEN
         PERFORM conveyor.cannot('finish', migration, state);

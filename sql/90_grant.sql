@@ -29,7 +29,7 @@ DECLARE
     -- What resync_query() and `conveyor resync` call; each checks whose delivery it is.
     loading   CONSTANT text[] := ARRAY['load_begin', 'load_keys', 'load_page', 'load_end', 'load_fail', 'collect_keys'];
     -- What is called with the rights of a migration's owner, by add_job() and by the runners of its jobs; each checks whose job it is.
-    running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options',
+    running   CONSTANT text[] := ARRAY['caller', 'check_owner', 'check_name', 'find_migration', 'find_job', 'analyse_job', 'put_job', 'put_job_options', 'merged_options', 'without_nulls',
                                        'check_runnable', 'job_options', 'job_throttle', 'observe_throttles', 'note_throttle',
                                        'job_plan', 'job_next', 'job_runnable', 'job_is_new', 'job_begin', 'job_claim_begin', 'job_claim_store', 'job_take', 'job_checkpoint',
                                        'job_put_off', 'job_split', 'job_dead_row', 'job_finish', 'job_fail', 'job_warn', 'job_end_key', 'job_warn_behind', 'job_rows', 'job_history',

@@ -21,11 +21,16 @@ ErrorContextCallback placing(const char* text) { return {error_context_stack, pl
 
 }  // namespace
 
-RawStmt* only_select(const char* text, const char* what, const char* example) {
+List* parse_placed(const char* text) {
   ErrorContextCallback callback = placing(text);
   error_context_stack = &callback;
   List* statements = raw_parser(text, RAW_PARSE_DEFAULT);
   error_context_stack = callback.previous;
+  return statements;
+}
+
+RawStmt* only_select(const char* text, const char* what, const char* example) {
+  List* statements = parse_placed(text);
   if (list_length(statements) != 1)
     ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
             errmsg("%s must be one statement, not %d", what, list_length(statements)), errhint("%s", example));

@@ -5,6 +5,9 @@
 
 namespace conveyor {
 
+// The text's statements. Positions in errors are marked as positions in `text`, not in the statement that called us.
+List* parse_placed(const char* text);
+
 // The only statement of the text, a SELECT without INTO; else an error. `what` names the text in messages ("target
 // query"), `example` is their hint.
 RawStmt* only_select(const char* text, const char* what, const char* example);

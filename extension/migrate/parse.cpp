@@ -1,5 +1,7 @@
 #include "migrate/parse.hpp"
 
+#include "analyse/select.hpp"
+
 #include "analyse/walker.hpp"
 
 extern "C" {
@@ -68,7 +70,7 @@ const char* example_of(const char* relation) {
 }
 
 RawStmt* parse_statement(const char* text, const char* what, const char* relation) {
-  List* statements = raw_parser(text, RAW_PARSE_DEFAULT);
+  List* statements = parse_placed(text);
   if (list_length(statements) != 1)
     ereport(ERROR,
             (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s must be one statement, not %d", what, list_length(statements)),

@@ -2,7 +2,7 @@
 -- owner's own.
 BEGIN;
 \ir migration.psql
-SELECT plan(45);
+SELECT plan(46);
 CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE oscar; CREATE ROLE rita; CREATE ROLE anna;
 GRANT conveyor_operator TO alice, oscar, bob;
 GRANT conveyor_reader TO rita;
@@ -15,6 +15,7 @@ GRANT ALL ON public.orders TO alice;
 SET ROLE alice;
 SELECT lives_ok($$SELECT conveyor.create_migration('hers')$$, 'who may use the functions makes migrations');
 SELECT lives_ok(format('SELECT conveyor.add_job(%L, %L, %L, %L)', 'hers', 'copy', 'legacy.orders', :'statement'), 'and jobs for what she may read');
+SELECT lives_ok($$SELECT conveyor.alter_job('hers', 'copy', '{"where": "amount > 0"}')$$, 'whose SQL she may change before they run');
 SELECT throws_ok(format('SELECT conveyor.add_job(%L, %L, %L, %L)', 'split', 'copy', 'legacy.orders', :'statement'), '42501', 'must be owner of migration "split"', 'not in others'' migrations');
 SELECT throws_ok($$SELECT conveyor.create_migration('split')$$, '42501', 'must be owner of migration "split"', 'whose definitions she is not shown');
 SELECT throws_ok($$UPDATE conveyor.migration_state SET state = 'finished'$$, '42501', NULL, 'tables are nobody''s');

@@ -1,7 +1,7 @@
 -- Progress: true, or NULL. Never over 100 percent, and no figure that is not known.
 BEGIN;
 \ir migration.psql
-SELECT plan(32);
+SELECT plan(33);
 CREATE FUNCTION pg_temp.columns(name text) RETURNS text LANGUAGE sql AS
     $$ SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = ('conveyor.' || name)::regclass AND attnum > 0 $$;
 SELECT alike(pg_temp.columns(name), columns || '%', name || ' has the columns that were promised, in their order')
@@ -77,6 +77,8 @@ SELECT is((jobs, jobs_finished), (2::bigint, 1::bigint), 'one of two') FROM conv
 SAVEPOINT followed;
 UPDATE conveyor.job_state SET exhausted = true, cursor = conveyor.latest_snapshot(), state = 'following' WHERE id = pg_temp.id('two');
 SELECT is((state, percent, eta), ('running'::text, 100.0, NULL::interval), 'when the last job has begun to follow, the copy is complete') FROM conveyor.migration_status;
+SELECT conveyor.pause_migration('split') \g /dev/null
+SELECT is((state, percent), ('paused'::text, 100.0), 'a pause takes nothing of it back') FROM conveyor.migration_status;
 ROLLBACK TO followed;
 SELECT is((state, percent), ('running'::text, 90.0), 'and before it is not') FROM conveyor.migration_status;
 

@@ -144,6 +144,11 @@ SELECT conveyor.add_job('migrate_input_role', 'job', 'source', 'INSERT INTO targ
 SELECT conveyor.drop_migration('migrate_input_role');
 RESET SESSION AUTHORIZATION;
 
+-- An error points into the text that was given.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SELECT conveyor.add_job('migrate_input', 'typing error', 'source', 'INSERT INTO target SELEC id FROM batch');
+
 SELECT conveyor.drop_migration('migrate_input');
 DROP SCHEMA migrate_input CASCADE;
 DROP FOREIGN DATA WRAPPER migrate_input CASCADE;
